@@ -1,0 +1,146 @@
+"""Smaller weights for the frozen base: which formats there are, and our two weight-only ones.
+
+``int8`` and ``int4`` keep the linear layers in PyTorch's own packed formats (CPU kernels ``_weight_int8pack_mm`` and
+``_weight_int4pack_mm_for_cpu``); ``bnb-8bit`` and ``bnb-4bit`` are the layers of bitsandbytes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from expert_kit.errors import UsageError
+
+INT4_GROUP = 32
+"""Input columns that share a scale; divides the layer sizes of all known bases (576 is no multiple of 128)."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """One format: extra arguments of ``from_pretrained``, then what to do with the loaded model."""
+
+    load_options: Callable[[torch.device, torch.dtype], dict[str, Any]]
+    convert: Callable[[Any], Any]
+
+
+class Int8Linear(nn.Module):
+    """Weight-only int8, one scale per output row, symmetric. ``weight`` (out, in) int8, ``scales`` (out,) in the activation type."""
+
+    weight: torch.Tensor
+    scales: torch.Tensor
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        scales = (linear.weight.float().abs().amax(dim=1) / 127).clamp(min=1e-8)
+        self.register_buffer("weight", (linear.weight.float() / scales[:, None]).round().clamp(-127, 127).to(torch.int8))
+        self.register_buffer("scales", scales.to(linear.weight.dtype))
+        self.bias = linear.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., in) -> (..., out)."""
+        flat = x.reshape(-1, self.in_features)
+        y = torch.ops.aten._weight_int8pack_mm(flat, self.weight, self.scales).view(*x.shape[:-1], self.out_features)
+        return y if self.bias is None else y + self.bias
+
+    def dequantized(self) -> torch.Tensor:
+        """The weight (out, in) that the layer stands for, float32."""
+        return self.weight.float() * self.scales.float()[:, None]
+
+
+class Int4Linear(nn.Module):
+    """Weight-only int4 in groups of ``INT4_GROUP`` input columns, with scale and zero point each."""
+
+    packed: torch.Tensor
+    scales_and_zeros: torch.Tensor
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        if linear.in_features % INT4_GROUP:
+            raise UsageError(
+                f"int4 needs layer widths that are multiples of {INT4_GROUP}, not {linear.in_features}",
+                hint="use --quantization int8",
+                code="quantization_shape",
+            )
+        groups = linear.weight.float().reshape(self.out_features, -1, INT4_GROUP)
+        low, high = groups.amin(dim=2), groups.amax(dim=2)
+        scales = ((high - low) / 15).clamp(min=1e-6).to(linear.weight.dtype).float()
+        # The kernel computes (q - 8) * scale + zero.
+        zeros = (low + 8 * scales).to(linear.weight.dtype).float()
+        levels = ((groups - zeros[..., None]) / scales[..., None]).round().add(8).clamp(0, 15).to(torch.int32)
+        self.register_buffer(
+            "packed", torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels.reshape(self.out_features, -1).contiguous(), 1)
+        )
+        both = torch.stack([scales, zeros], dim=2).transpose(0, 1).contiguous()
+        self.register_buffer("scales_and_zeros", both.to(linear.weight.dtype))
+        self.bias = linear.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., in) -> (..., out)."""
+        flat = x.reshape(-1, self.in_features)
+        y = torch.ops.aten._weight_int4pack_mm_for_cpu(flat, self.packed, INT4_GROUP, self.scales_and_zeros)
+        y = y.view(*x.shape[:-1], self.out_features)
+        return y if self.bias is None else y + self.bias
+
+    def dequantized(self) -> torch.Tensor:
+        """The weight (out, in) that the layer stands for, float32: the layer applied to the unit vectors."""
+        unit = torch.eye(self.in_features, dtype=self.scales_and_zeros.dtype)
+        bias = 0.0 if self.bias is None else self.bias.float()
+        return (self.forward(unit).float() - bias).T.contiguous()
+
+
+def _nothing(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    return {}
+
+
+def _packed_on_cpu(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    if device.type != "cpu":
+        raise UsageError(
+            f"int8 and int4 run on the CPU, not on {device.type}",
+            hint="use --quantization bnb-8bit or bnb-4bit",
+            code="quantization_device",
+        )
+    return {}
+
+
+def _bitsandbytes(bits: int) -> Callable[[torch.device, torch.dtype], dict[str, Any]]:
+    def options(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise UsageError("bitsandbytes is not installed", hint='pip install "expert-kit[quant]"', code="quantization_missing")
+        from transformers import BitsAndBytesConfig
+
+        config = BitsAndBytesConfig(load_in_4bit=bits == 4, load_in_8bit=bits == 8, bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_type="nf4")
+        return {"quantization_config": config, "device_map": {"": str(device)}}
+
+    return options
+
+
+def _replace_linears(layer: type[Int8Linear] | type[Int4Linear]) -> Callable[[Any], Any]:
+    def convert(model: Any) -> Any:
+        head = model.get_output_embeddings()
+        linears = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear and module is not head]
+        for name, linear in linears:
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, layer(linear))
+        return model
+
+    return convert
+
+
+def _unchanged(model: Any) -> Any:
+    return model
+
+
+QUANTIZATIONS: dict[str, Quantization] = {
+    "none": Quantization(_nothing, _unchanged),
+    "int8": Quantization(_packed_on_cpu, _replace_linears(Int8Linear)),
+    "int4": Quantization(_packed_on_cpu, _replace_linears(Int4Linear)),
+    "bnb-8bit": Quantization(_bitsandbytes(8), _unchanged),
+    "bnb-4bit": Quantization(_bitsandbytes(4), _unchanged),
+}

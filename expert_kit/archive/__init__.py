@@ -1,0 +1,42 @@
+"""``.expert`` files: packing, reading, checking. Knows neither keys nor the registry, and runs without torch."""
+
+from expert_kit.archive.adapter_check import check_adapter, check_config, config_of_spec, expected_tensors, spec_of_config, targets_digest
+from expert_kit.archive.examples import RoutingExample, check_examples, parse_examples
+from expert_kit.archive.layout import ATTESTATIONS, SIGNATURES, Entry
+from expert_kit.archive.package import build_manifest, package
+from expert_kit.archive.problems import Problem, Severity
+from expert_kit.archive.reader import ArchiveReader
+from expert_kit.archive.safetensors_header import TensorInfo, is_finite, parse_header, write_header
+from expert_kit.archive.source import ManifestSource, load_source
+from expert_kit.archive.validate import validate, validate_reader
+from expert_kit.archive.writer import replace_meta, write_archive
+
+__all__ = [
+    "ATTESTATIONS",
+    "SIGNATURES",
+    "ArchiveReader",
+    "Entry",
+    "ManifestSource",
+    "Problem",
+    "RoutingExample",
+    "Severity",
+    "TensorInfo",
+    "build_manifest",
+    "check_adapter",
+    "check_config",
+    "check_examples",
+    "config_of_spec",
+    "expected_tensors",
+    "is_finite",
+    "load_source",
+    "package",
+    "parse_examples",
+    "parse_header",
+    "replace_meta",
+    "spec_of_config",
+    "targets_digest",
+    "validate",
+    "validate_reader",
+    "write_archive",
+    "write_header",
+]

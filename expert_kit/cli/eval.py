@@ -1,0 +1,57 @@
+"""``expert-kit eval``: the test sets of a recipe, several choices side by side."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from expert_kit.cli.engine import open_engine
+from expert_kit.cli.options import Device, Dtype, Json, Quantization, read_choice
+from expert_kit.cli.output import emit, emit_json, write_whole
+from expert_kit.cli.quiet import quiet_libraries
+from expert_kit.cli.suites import recipe_file, run_suites, some_suites_of
+
+if TYPE_CHECKING:
+    from expert_kit.evaluation import Score
+
+
+def evaluate(
+    target: Annotated[str, typer.Argument(help="An expert, an adapter folder, mix:..., auto or base.", show_default=False)],
+    recipe: Annotated[Path, typer.Option("--recipe", help="The recipe whose tests to run, or its folder.")],
+    experts: Annotated[
+        list[str] | None, typer.Option("--experts", help="Compare with this choice; may repeat; base if not given.", show_default=False)
+    ] = None,
+    cases: Annotated[Path | None, typer.Option(help="File for every single answer, as JSON lines.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of every test set.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts in one batch.")] = 16,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    quantization: Quantization = "none",
+    json: Json = False,
+) -> None:
+    """Run a recipe's tests on an expert. Beside the base model, or other choices."""
+    quiet_libraries()
+    from expert_kit.evaluation import build_report, markdown_table
+    from expert_kit.training import load_recipe
+
+    path = recipe_file(recipe)
+    loaded = load_recipe(path)
+    suites = some_suites_of(loaded, path)
+    choices = {text: read_choice(text) for text in dict.fromkeys([*(experts or ["base"]), target])}
+    with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:
+        scores = run_suites(engine, suites, choices, batch_size=batch_size, limit=limit)
+    if cases is not None:
+        write_whole(cases, _lines(scores))
+    if json:
+        emit_json(build_report(scores, target))
+    else:
+        emit(markdown_table(scores))
+
+
+def _lines(scores: list[Score]) -> str:
+    rows = [{"suite": score.suite, "experts": score.experts, **asdict(case)} for score in scores for case in score.cases]
+    return "".join(jsonlib.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,0 +1,85 @@
+"""``expert-kit generate``: one prompt, one answer."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from expert_kit.cli.engine import note_answer, open_engine
+from expert_kit.cli.options import Base, Choice, Device, Dtype, Experts, Json, Prompt, Quantization, read_choices, read_prompt
+from expert_kit.cli.output import emit, emit_json, emit_piece
+from expert_kit.cli.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from expert_kit.inference import ExpertEngine, GenerationResult
+
+MaxNewTokens = Annotated[int, typer.Option(help="Most tokens of an answer.")]
+Temperature = Annotated[float, typer.Option(help="0 always takes the likeliest token.")]
+TopK = Annotated[int, typer.Option(help="Keep the k likeliest tokens; 0 keeps all.")]
+TopP = Annotated[float, typer.Option(help="Keep the smallest set of tokens with this probability.")]
+MinP = Annotated[float, typer.Option(help="Drop tokens below this share of the likeliest one's probability.")]
+RepetitionPenalty = Annotated[float, typer.Option(help="Above 1 makes tokens that were seen less likely.")]
+Seed = Annotated[int | None, typer.Option(help="Makes a sampled answer repeatable.", show_default=False)]
+Stop = Annotated[list[str] | None, typer.Option(help="End the answer before this text; may repeat.", show_default=False)]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail with exit code 11 if the router finds no expert.")]
+
+
+def generate(
+    prompt: Prompt = None,
+    expert: Experts = None,
+    base: Base = "smollm2-135m",
+    max_new_tokens: MaxNewTokens = 256,
+    temperature: Temperature = 0.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
+    seed: Seed = None,
+    stop: Stop = None,
+    strict: Strict = False,
+    device: Device = "auto",
+    dtype: Dtype = "bfloat16",
+    quantization: Quantization = "none",
+    json: Json = False,
+) -> None:
+    """Answer one prompt. The answer streams to stdout, who gave it goes to stderr."""
+    text, experts = read_prompt(prompt), read_choices(expert)
+    sampling: dict[str, Any] = {
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
+        "stop": tuple(stop or ()),
+    }
+    check_request(experts, sampling)
+    with open_engine(base, device=device, dtype=dtype, quantization=quantization) as engine:
+        if json:
+            emit_json(engine.generate(text, experts, strict=strict, **sampling).to_json())
+            return
+        result = stream_answer(engine, text, experts, strict=strict, **sampling)
+    note_answer(result)
+
+
+def check_request(experts: Choice, sampling: dict[str, Any]) -> None:
+    """Refuse bad words before the base model is loaded."""
+    quiet_libraries()
+    from expert_kit.inference import SamplingOptions, parse_selection
+
+    parse_selection(experts)
+    SamplingOptions(**sampling)
+
+
+def stream_answer(engine: ExpertEngine, prompt: Any, experts: Choice, **options: Any) -> GenerationResult:
+    """Write an answer to stdout as it comes."""
+    with closing(engine.stream(prompt, experts, **options)) as events:
+        for event in events:
+            if event.result is not None:
+                emit("")
+                return event.result
+            emit_piece(event.text)
+    raise AssertionError("a stream ends with its result")

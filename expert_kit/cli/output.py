@@ -1,0 +1,142 @@
+"""What a command says: data on stdout, everything else on stderr. No colours, so that there are none to switch off."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+import tempfile
+import traceback
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from expert_kit.errors import CapacityError, ExpertKitError
+from expert_kit.names import printable
+
+_BIDI = frozenset({"RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
+
+
+def emit(text: str) -> None:
+    """One or more lines of data."""
+    typer.echo(text)
+
+
+def emit_path(path: Path) -> None:
+    """The name of a file as data: as it is into a pipe, on a terminal without what could steer it."""
+    emit(printable(str(path)) if sys.stdout.isatty() else str(path))
+
+
+def emit_json(value: Any) -> None:
+    """One JSON value as data; ASCII only, so that nothing in it can steer a terminal."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def emit_piece(text: str) -> None:
+    """A piece of a running answer: as it is into a pipe; on a terminal without what could steer it."""
+    sys.stdout.write(terminal_safe(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal."""
+    typer.echo(text, err=True)
+
+
+def emit_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns of data, aligned; cells may be package text."""
+    cells = [list(headers), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(headers))]
+    for row in cells:
+        emit("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def terminal_safe(text: str) -> str:
+    """Text of a model: lines, tabs and every script stay; control characters and bidirectional overrides are escaped."""
+    return "".join(f"\\u{{{ord(char):x}}}" if _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    return (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t") or unicodedata.bidirectional(char) in _BIDI
+
+
+def is_interactive() -> bool:
+    """Whether there is a person to ask: both the keyboard and the place of the question are a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> bool:
+    """A yes or no from the person at the keyboard; anything but a yes is a no. Nothing goes to stdout."""
+    sys.stderr.write(f"{question} [y/N]: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def is_debugging() -> bool:
+    """Whether tracebacks and the libraries' own messages are wanted."""
+    return os.environ.get("EXPERT_KIT_DEBUG", "") not in ("", "0")
+
+
+def show_error(error: ExpertKitError, *, as_json: bool, param: str | None = None) -> None:
+    """The error and the next step, on stderr; the traceback only if it is asked for."""
+    if is_debugging():
+        note("".join(traceback.format_exception(error)).rstrip())
+    if as_json:
+        fields = {"code": error.code, "message": error.message, "type": type(error).__name__, "param": param, "next": error.hint}
+        note(json.dumps({"error": fields}))
+        return
+    note(f"error[{error.code}]: {_lines(error.message)}")
+    if error.hint:
+        note(f"next: {_lines(error.hint)}")
+
+
+def _lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+class _NoteHandler(logging.Handler):
+    """Log records as lines on whatever stderr is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"{record.levelname.lower()}: {printable(record.getMessage())}")
+
+
+def set_up_streams() -> None:
+    """Show the rooms' warnings, and let no character that the terminal's encoding lacks stop a command."""
+    logger = logging.getLogger("expert_kit")
+    if not any(isinstance(handler, _NoteHandler) for handler in logger.handlers):
+        logger.addHandler(_NoteHandler())
+        logger.propagate = False
+    logger.setLevel(logging.DEBUG if is_debugging() else logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file completely or not at all.
+
+    Raises:
+        CapacityError: ``output_unwritable``.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        message = f"cannot write {path}: {error.strerror}"
+        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error

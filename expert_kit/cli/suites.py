@@ -1,0 +1,66 @@
+"""A recipe's test sets through the engine, for several choices of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expert_kit.cli.progress import ProgressLine
+from expert_kit.errors import RecipeError
+
+if TYPE_CHECKING:
+    from expert_kit.evaluation import Score, Suite
+    from expert_kit.inference import ExpertEngine
+    from expert_kit.training import Recipe
+
+
+def recipe_file(path: Path) -> Path:
+    """The recipe, where its folder may be named instead."""
+    return path / "recipe.yaml" if path.is_dir() else path
+
+
+def suites_of(recipe: Recipe, folder: Path) -> list[Suite]:
+    """The recipe's test sets; an unknown task is refused here, before anything expensive."""
+    from expert_kit.evaluation import Suite, task
+
+    for test in recipe.tests.values():
+        task(test.task)
+    return [Suite(name, folder / test.path, test.task, test.max_new_tokens) for name, test in recipe.tests.items()]
+
+
+def some_suites_of(recipe: Recipe, path: Path) -> list[Suite]:
+    """The same where there must be one.
+
+    Raises:
+        RecipeError: ``recipe_without_tests``.
+    """
+    suites = suites_of(recipe, path.parent)
+    if not suites:
+        raise RecipeError(f"{path} names no test sets", hint="add some under tests:", code="recipe_without_tests")
+    return suites
+
+
+def run_suites(
+    engine: ExpertEngine, suites: list[Suite], choices: Mapping[str, Any], *, batch_size: int = 16, limit: int | None = None
+) -> list[Score]:
+    """A score for every suite and choice; the keys of ``choices`` are what the report calls them."""
+    from expert_kit.evaluation import run_suite
+
+    scores = []
+    with ProgressLine() as line:
+        for label, experts in choices.items():
+            for suite in suites:
+                task = f"{suite.name}, {label}"
+                line.update(task, 0, 0)
+                score = run_suite(
+                    engine,
+                    suite,
+                    experts,
+                    batch_size=batch_size,
+                    limit=limit,
+                    report=lambda done, total, task=task: line.update(task, done, total),  # type: ignore[misc]
+                )
+                scores.append(replace(score, experts=label))
+    return scores

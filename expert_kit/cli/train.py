@@ -1,0 +1,134 @@
+"""``expert-kit train``: a recipe -> an adapter folder, measured."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from expert_kit.cli.options import Device, Json
+from expert_kit.cli.output import emit, emit_json, note, write_whole
+from expert_kit.cli.progress import ProgressLine, duration
+from expert_kit.cli.quiet import quiet_libraries
+from expert_kit.cli.suites import recipe_file, run_suites, suites_of
+from expert_kit.errors import UsageError
+
+if TYPE_CHECKING:
+    from expert_kit.adapters import BaseModel
+    from expert_kit.training import Progress, Recipe, TrainingResult
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, or its folder.", show_default=False)],
+    output: Annotated[Path | None, typer.Option(help="Folder for the run; runs/<recipe> if not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")] = False,
+    prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Only make the data files that are missing.")] = False,
+    device: Device = "auto",
+    changes: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE instead of what the recipe says; may repeat.")] = None,
+    no_eval: Annotated[bool, typer.Option("--no-eval", help="Leave out the recipe's tests.")] = False,
+    with_base: Annotated[bool, typer.Option("--with-base", help="Run the tests on the bare base model too.")] = False,
+    json: Json = False,
+) -> None:
+    """Train an adapter, then test it. The recipe names data, settings and tests."""
+    quiet_libraries()
+    from expert_kit.training import load_recipe, prepare_data
+
+    path = recipe_file(recipe)
+    loaded = load_recipe(path, read_changes(changes))
+    suites = suites_of(loaded, path.parent)
+    if prepare_only:
+        prepare_data(loaded, path.parent)
+        emit_files(loaded, path.parent, as_json=json)
+        return
+    base = _load_base(loaded, device)
+    prepare_data(loaded, path.parent)
+    folder = output or Path("runs") / (path.parent.resolve().name if path.stem == "recipe" else path.stem)
+    result = _train(loaded, path, base, folder, resume=resume)
+    report = {} if no_eval or not suites else _evaluate(base, result, suites, folder, with_base=with_base, show=not json)
+    if json:
+        emit_json({**_plain(result), **report})
+
+
+def read_changes(changes: list[str] | None) -> dict[str, Any]:
+    """``KEY=VALUE`` pairs, values read as YAML as in the recipe.
+
+    Raises:
+        UsageError: ``set_malformed``.
+    """
+    import yaml
+
+    values: dict[str, Any] = {}
+    for change in changes or []:
+        key, equals, text = change.partition("=")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals or not key.strip():
+            raise UsageError(f"--set {change}", hint="write --set KEY=VALUE, such as --set learning_rate=1.0e-4", code="set_malformed")
+    return values
+
+
+def emit_files(recipe: Recipe, folder: Path, *, as_json: bool) -> None:
+    """The data and test files of a recipe."""
+    named = [recipe.dataset.train, recipe.dataset.validation, *(test.path for test in recipe.tests.values())]
+    files = [str(folder / path) for path in dict.fromkeys(named)]
+    if as_json:
+        emit_json(files)
+        return
+    for file in files:
+        emit(file)
+
+
+def _load_base(recipe: Recipe, device: str) -> BaseModel:
+    from expert_kit.adapters import load_base
+    from expert_kit.base_models import BaseStore
+    from expert_kit.registry import bases_dir
+
+    entry = BaseStore(bases_dir()).get(recipe.model_name_or_path)
+    return load_base(entry.folder, entry.record, device=device, dtype="bfloat16" if recipe.bf16 else "float32")
+
+
+def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, resume: bool) -> TrainingResult:
+    from expert_kit.training import train as run
+
+    losses: dict[str, float] = {}
+
+    def report(progress: Progress) -> None:
+        losses.update({name: value for name, value in progress.values.items() if name in ("loss", "eval_loss")})
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        line.update("training", progress.step, progress.max_steps, shown)
+
+    try:
+        with ProgressLine() as line:
+            line.update("training", 0, 0)
+            result = run(recipe, path.parent, base, folder, resume=resume, report=report)
+    except KeyboardInterrupt:
+        note(f"stopped; go on from the last checkpoint with: expert-kit train {path} --output {folder} --resume")
+        raise
+    note(f"trained {result.steps} steps in {duration(result.seconds)}, loss {result.train_loss:.4f}; loss curve: {folder / 'loss.png'}")
+    return result
+
+
+def _evaluate(base: BaseModel, result: TrainingResult, suites: list[Any], folder: Path, *, with_base: bool, show: bool) -> dict[str, Any]:
+    from expert_kit.evaluation import build_report, markdown_table
+    from expert_kit.inference import ExpertEngine
+
+    choices: dict[str, Path | None] = {"base": None} if with_base else {}
+    choices["adapter"] = result.adapter
+    scores = run_suites(ExpertEngine(base), suites, choices)
+    found = build_report(scores, "adapter")
+    write_whole(folder / "eval.json", jsonlib.dumps(found, indent=2) + "\n")
+    if show:
+        emit(markdown_table(scores))
+        note(f"adapter: {result.adapter}")
+    return found
+
+
+def _plain(result: TrainingResult) -> dict[str, Any]:
+    fields = asdict(result)
+    del fields["history"]
+    return {**fields, "adapter": str(result.adapter)}

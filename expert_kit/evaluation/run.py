@@ -1,0 +1,143 @@
+"""Runs a test set through the engine and scores every answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expert_kit.errors import DataError
+from expert_kit.evaluation.tasks import task
+from expert_kit.inference import ExpertEngine, Experts
+
+Report = Callable[[int, int], None]
+"""Progress: rows done, rows in all."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Held-out rows and how to score them."""
+
+    name: str
+    path: Path
+    task: str
+    """A key of ``TASKS``."""
+    max_new_tokens: int = 96
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scored answer."""
+
+    id: str
+    prompt: str
+    answer: str
+    expected: str
+    ok: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """A suite's result for one choice of experts."""
+
+    suite: str
+    experts: str
+    """``base``, ``auto``, or what was asked for."""
+    passed: int
+    total: int
+    file_sha256: str
+    """Of the suite's file."""
+    cases: tuple[Case, ...] = field(repr=False)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, 0 to 1."""
+        return self.passed / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the accuracy."""
+        return wilson(self.passed, self.total)
+
+    def to_json(self, *, cases: bool = False) -> dict[str, Any]:
+        """Plain data; single answers on request."""
+        summary = {name: getattr(self, name) for name in ("suite", "experts", "passed", "total", "file_sha256")}
+        summary |= {"accuracy": round(self.accuracy, 4), "interval": [round(bound, 4) for bound in self.interval]}
+        return summary | ({"cases": [asdict(case) for case in self.cases]} if cases else {})
+
+
+def wilson(passed: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson score interval of a proportion (Wilson 1927); ``total`` above 0."""
+    share = passed / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def run_suite(
+    engine: ExpertEngine,
+    suite: Suite,
+    experts: Experts,
+    *,
+    batch_size: int = 16,
+    limit: int | None = None,
+    report: Report | None = None,
+) -> Score:
+    """Answer every row greedily and score the answers.
+
+    Args:
+        engine: runs the prompts.
+        suite: rows need ``prompt``, ``completion`` and the fields of the task.
+        experts: as for ``engine.generate``.
+        batch_size: prompts in one batch; rows are sorted by length first, so that little is padded.
+        limit: only the first rows of the file.
+        report: progress callback.
+
+    Raises:
+        UnknownNameError: unknown task. DataError: the file is missing, empty, or has bad rows.
+    """
+    check = task(suite.task)
+    rows, digest = _read(suite.path)
+    rows = rows[:limit]
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at]["prompt"]))
+    cases: dict[int, Case] = {}
+    for batch in _batches(order, batch_size):
+        prompts = [rows[at]["prompt"] for at in batch]
+        answers = engine.generate(prompts, [experts] * len(prompts), max_new_tokens=suite.max_new_tokens)
+        for at, answer in zip(batch, answers, strict=True):
+            verdict = check(answer.text, rows[at])
+            identity = str(rows[at].get("id", at + 1))
+            cases[at] = Case(identity, rows[at]["prompt"], answer.text, rows[at]["completion"], verdict.ok, verdict.reason)
+        if report:
+            report(len(cases), len(rows))
+    ordered = tuple(cases[at] for at in sorted(cases))
+    return Score(suite.name, _label(experts), sum(case.ok for case in ordered), len(ordered), digest, ordered)
+
+
+def _label(experts: Experts) -> str:
+    return "base" if experts is None else "adapter" if isinstance(experts, Path) else str(experts)
+
+
+def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], str]:
+    try:
+        data = path.read_bytes()
+        # Not splitlines, which also splits at U+2028 and others that JSON strings may hold.
+        rows = [json.loads(line) for line in data.decode().split("\n") if line.strip()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the test set {path}: {error}", hint="make it with: expert-kit train RECIPE --prepare-only") from error
+    bad = next(
+        (at for at, row in enumerate(rows, start=1) if not isinstance(row, dict) or not {"prompt", "completion"} <= row.keys()), None
+    )
+    if bad or not rows:
+        raise DataError(f"{path}: " + (f"row {bad} has no prompt or completion" if bad else "no rows"))
+    return rows, hashlib.sha256(data).hexdigest()

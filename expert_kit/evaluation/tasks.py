@@ -1,0 +1,32 @@
+"""The checks that score an answer, by name, as recipes and reports spell them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from expert_kit.errors import UnknownNameError
+from expert_kit.evaluation import derivative, sql_execution
+from expert_kit.evaluation.verdict import Verdict
+
+Check = Callable[[str, Mapping[str, Any]], Verdict]
+"""Answer and row of the test set -> verdict."""
+
+TASKS: dict[str, Check] = {
+    "derivative": derivative.check,
+    "sql": sql_execution.check,
+}
+
+
+def task(name: str) -> Check:
+    """The check of this name.
+
+    Raises:
+        UnknownNameError: ``task_unknown``.
+    """
+    if name not in TASKS:
+        close = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(TASKS))}"
+        raise UnknownNameError(f"unknown task {name!r}", hint=hint, code="task_unknown")
+    return TASKS[name]

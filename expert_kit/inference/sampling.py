@@ -1,0 +1,111 @@
+"""How the next token is picked."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, fields
+
+import torch
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from expert_kit.errors import NotComposableError, UsageError
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Options of one answer, spelled as in transformers' ``GenerationConfig``."""
+
+    max_new_tokens: int = 256
+    """1 or more; an answer that reaches it ends with ``finish_reason="length"``."""
+    temperature: float = 0.0
+    """0 is greedy: always the likeliest token."""
+    top_k: int = 0
+    """Keep the k likeliest tokens; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the smallest set with this probability, above 0 to 1."""
+    min_p: float = 0.0
+    """Drop tokens below this share of the likeliest one's probability, 0 to 1."""
+    repetition_penalty: float = 1.0
+    """Above 1 makes tokens that were seen less likely (CTRL, arXiv:1909.05858)."""
+    seed: int | None = None
+    """Fixes a sampled answer; ``None`` draws a seed, which the result names."""
+    stop: tuple[str, ...] | str = ()
+    """The answer ends before the first of these texts; one text alone may be given as it is."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UsageError: ``sampling_range``, naming the option.
+        """
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        checks = {
+            "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
+            "temperature": (self.temperature == 0 or 0.01 <= self.temperature <= 100, "0, or 0.01 to 100"),
+            "top_k": (self.top_k >= 0, "0 or more"),
+            "top_p": (0 < self.top_p <= 1, "above 0 to 1"),
+            "min_p": (0 <= self.min_p <= 1, "0 to 1"),
+            "repetition_penalty": (0 < self.repetition_penalty <= 100, "above 0 to 100"),
+            "seed": (self.seed is None or 0 <= self.seed < 2**63, "0 to 2**63 - 1"),
+            "stop": (all(self.stop), "texts that are not empty"),
+        }
+        for name, (is_right, allowed) in checks.items():
+            if not is_right:
+                raise UsageError(f"{name}={getattr(self, name)!r} is out of range", hint=f"allowed: {allowed}", code="sampling_range")
+
+
+OPTION_NAMES = frozenset(field.name for field in fields(SamplingOptions))
+
+
+class Sampler:
+    """Picks tokens for one answer; owns the answer's random numbers."""
+
+    def __init__(self, options: SamplingOptions) -> None:
+        self.options = options
+        self.seed = options.seed if options.seed is not None else secrets.randbits(63)
+        self._random = torch.Generator().manual_seed(self.seed)
+        self._processors = _processors(options)
+
+    def pick(self, ids: torch.Tensor, logits: torch.Tensor) -> int:
+        """Next token.
+
+        Args:
+            ids: (n,) int64, prompt and answer so far.
+            logits: (vocabulary,) of the next position.
+
+        Raises:
+            NotComposableError: ``logits_not_finite``, as with weights of a mix that are far too large.
+        """
+        if not bool(torch.isfinite(logits).all()):
+            raise NotComposableError(
+                "the model's scores are not finite numbers", hint="use smaller weights in the mix", code="logits_not_finite"
+            )
+        scores = self._processors(ids[None].cpu(), logits[None].float().cpu())[0]
+        if self.options.temperature == 0:
+            return int(scores.argmax())
+        return int(torch.multinomial(scores.softmax(-1), 1, generator=self._random))
+
+
+def _processors(options: SamplingOptions) -> LogitsProcessorList:
+    chosen = LogitsProcessorList()
+    if options.repetition_penalty != 1:
+        chosen.append(RepetitionPenaltyLogitsProcessor(options.repetition_penalty))
+    if options.temperature == 0:
+        return chosen
+    if options.temperature != 1:
+        chosen.append(TemperatureLogitsWarper(options.temperature))
+    if options.top_k:
+        chosen.append(TopKLogitsWarper(options.top_k))
+    if options.top_p < 1:
+        chosen.append(TopPLogitsWarper(options.top_p))
+    if options.min_p:
+        chosen.append(MinPLogitsWarper(options.min_p))
+    return chosen

@@ -1,0 +1,201 @@
+"""The content-addressed store: ``cas/sha256/ab/<64 hex>``, and the staging folders beside it.
+
+A blob is written to a staging folder of its own install, hashed on the way, made durable, and then linked into the
+store under its digest. Nothing is ever written to a blob in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from expert_kit.errors import BlobDigestError, DigestMismatchError, ManifestError
+from expert_kit.names import Digest, parse_digest, sha256_digest
+
+STALE_SECONDS = 24 * 3600
+"""A staging folder that nothing has touched for so long belongs to an install that is gone."""
+
+
+class BlobStore:
+    """Blobs under ``<root>/cas``, staging folders under ``<root>/staging``."""
+
+    def __init__(self, root: Path) -> None:
+        self._cas = root / "cas" / "sha256"
+        self._staging = root / "staging"
+
+    def path(self, digest: Digest) -> Path:
+        """Where the blob is; the digest's spelling is checked before it becomes part of a path."""
+        name = parse_digest(digest).removeprefix("sha256:")
+        return self._cas / name[:2] / name
+
+    def read(self, digest: Digest) -> bytes:
+        """The bytes of a blob; the returned buffer is the one that was hashed.
+
+        Raises:
+            BlobDigestError: missing, a link, or other bytes than were installed.
+        """
+        try:
+            with os.fdopen(os.open(self.path(digest), _READ), "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise _damaged(digest, f"cannot be read ({error.strerror})") from error
+        if sha256_digest(data) != digest:
+            raise _damaged(digest, "does not have the bytes that were installed")
+        return data
+
+    def is_sound(self, digest: Digest) -> bool:
+        """Hash the blob in pieces; False if it is missing or damaged."""
+        try:
+            with os.fdopen(os.open(self.path(digest), _READ), "rb") as file:
+                return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except OSError:
+            return False
+
+    def exists(self, digest: Digest) -> bool:
+        """A blob of that name is there; its bytes are not looked at."""
+        return self.path(digest).is_file()
+
+    def digests(self) -> Iterator[Digest]:
+        """Every blob in the store."""
+        for path in self._cas.glob("??/*"):
+            with suppress(ManifestError):  # a file that is no blob
+                yield parse_digest("sha256:" + path.name)
+
+    def remove(self, digest: Digest) -> None:
+        """Remove a blob; one that is gone already is fine."""
+        self.path(digest).unlink(missing_ok=True)
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        """A staging folder for one install, removed at the end whatever happens."""
+        folder = self._staging / str(uuid4())
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            yield Stage(self, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_stale_stages(self) -> None:
+        """Remove what killed installs left behind."""
+        for folder in self._staging.glob("*"):
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Stage:
+    """The blobs of one install, until the database knows them."""
+
+    def __init__(self, store: BlobStore, folder: Path) -> None:
+        self._store, self._folder = store, folder
+        self._digests: list[Digest] = []
+
+    def open(self, digest: Digest, size: int) -> StagedBlob:
+        """A sink for the bytes of one blob, to be used in a ``with``."""
+        self._digests.append(digest)
+        return StagedBlob(self._path(digest), digest, size)
+
+    def link_all(self) -> frozenset[Digest]:
+        """Link every staged blob into the store and make the links durable.
+
+        A blob that is there already is hashed again, and replaced if it is damaged.
+
+        Returns:
+            The digests whose blob in the store is new or was healed.
+        """
+        changed = frozenset(digest for digest in self._digests if self._link(digest))
+        for shard in {self._store.path(digest).parent for digest in self._digests}:
+            _sync_folder(shard)
+        return changed
+
+    def link_missing(self) -> None:
+        """Link again what another process has collected since; call it while nobody else may collect."""
+        for digest in self._digests:
+            if not self._store.exists(digest):
+                self._link(digest)
+                _sync_folder(self._store.path(digest).parent)
+
+    def _link(self, digest: Digest) -> bool:
+        source, target = self._path(digest), self._store.path(digest)
+        if not target.parent.is_dir():
+            target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _sync_folder(target.parent.parent)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            if self._store.is_sound(digest):
+                return False
+            fresh = source.with_suffix(".heal")
+            os.link(source, fresh)
+            fresh.replace(target)
+        return True
+
+    def _path(self, digest: Digest) -> Path:
+        return self._folder / digest.removeprefix("sha256:")
+
+
+class StagedBlob:
+    """Takes at most ``size`` bytes; leaving the ``with`` checks size and digest and makes the file durable and 0444."""
+
+    def __init__(self, path: Path, digest: Digest, size: int) -> None:
+        self._path, self._digest, self._left = path, digest, size
+        self._hash = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        """Make the file."""
+        # Two members of equal content share one blob.
+        self._path.unlink(missing_ok=True)
+        self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        return self
+
+    def write(self, data: bytes, /) -> None:
+        """Take the next piece.
+
+        Raises:
+            DigestMismatchError: more bytes than the signed size.
+        """
+        self._left -= len(data)
+        if self._left < 0:
+            raise _not_as_signed(self._digest)
+        self._hash.update(data)
+        self._file.write(data)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Check, make durable; after an error only close."""
+        with self._file:
+            if kind is not None:
+                return
+            if self._left or "sha256:" + self._hash.hexdigest() != self._digest:
+                raise _not_as_signed(self._digest)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._path.chmod(0o444)
+
+
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _damaged(digest: Digest, what: str) -> BlobDigestError:
+    return BlobDigestError(f"installed blob {digest} {what}", hint="install the expert again from its archive; that heals the blob")
+
+
+def _not_as_signed(digest: Digest) -> DigestMismatchError:
+    return DigestMismatchError(f"a member does not have the signed size and digest {digest}", hint="fetch the archive again")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # only POSIX opens folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

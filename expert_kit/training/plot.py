@@ -1,0 +1,28 @@
+"""The loss curve of a run as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def write_loss_curve(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw training and evaluation loss over steps, log scale, as PNG; works for a run of one step too.
+
+    Args:
+        history: the Trainer's ``log_history``.
+        path: file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for key, label in (("loss", "training"), ("eval_loss", "validation")):
+        points = [(entry["step"], entry[key]) for entry in history if key in entry]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker="o" if len(points) < 30 else None, markersize=3, label=label)
+    axes.set(xlabel="step", ylabel="loss per answer token", yscale="log")
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend()
+    figure.savefig(path, dpi=120)

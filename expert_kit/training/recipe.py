@@ -1,0 +1,190 @@
+"""A recipe: one YAML file that says which base, data and settings give an adapter.
+
+Keys are spelled as in transformers ``TrainingArguments``, peft ``LoraConfig`` (with ``lora_``) and TRL (``max_length``).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from expert_kit.errors import RecipeError
+
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DatasetConfig(_Closed):
+    """Where the rows come from. Paths are relative to the recipe; rows are JSON lines with ``prompt`` and ``completion``."""
+
+    train: Path
+    validation: Path
+    prepare: Path | None = None
+    """Script run as ``python SCRIPT --out FOLDER`` when a data file is missing; it writes the files named here."""
+
+
+class TestSet(_Closed):
+    """Held-out rows and the check that scores an answer."""
+
+    path: Path
+    task: str
+    """Name of a check in ``expert_kit.evaluation``."""
+    max_new_tokens: PositiveInt = 96
+
+
+class Recipe(_Closed):
+    """A checked recipe. Fields that TrainingArguments has keep its meaning."""
+
+    model_name_or_path: str
+    method: Literal["sft"] = "sft"
+    dataset: DatasetConfig
+    tests: dict[str, TestSet] = Field(default_factory=dict)
+    max_length: PositiveInt = 1024
+    """Tokens of prompt and completion; longer rows are left out and counted."""
+
+    lora_r: Annotated[int, Field(ge=1, le=512)] = 16
+    lora_alpha: PositiveInt = 32
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    lora_target_modules: Literal["all-linear"] | list[_Name] = "all-linear"
+    use_rslora: bool = False
+    adapter_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the saved factors. Training itself keeps them in float32; so are its losses. The recipe's tests run on the saved file."""
+
+    learning_rate: PositiveFloat = 2e-4
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    warmup_steps: NonNegativeFloat = 0.03
+    """Steps; below 1 the fraction of all steps."""
+    weight_decay: NonNegativeFloat = 0.0
+    max_grad_norm: PositiveFloat = 1.0
+    num_train_epochs: PositiveFloat = 1.0
+    max_steps: Annotated[int, Field(ge=-1)] = -1
+    per_device_train_batch_size: PositiveInt = 8
+    per_device_eval_batch_size: PositiveInt = 8
+    gradient_accumulation_steps: PositiveInt = 1
+    train_sampling_strategy: Literal["random", "group_by_length"] = "group_by_length"
+    bf16: bool = True
+    """Run the base in bfloat16."""
+    seed: NonNegativeInt = 0
+
+    logging_steps: PositiveInt = 10
+    eval_strategy: Literal["no", "steps", "epoch"] = "steps"
+    eval_steps: PositiveInt = 100
+    save_steps: PositiveInt = 100
+    save_total_limit: PositiveInt = 2
+    early_stopping_patience: NonNegativeInt = 0
+    """Evaluations without a better loss before training stops; 0 never stops early."""
+    early_stopping_threshold: NonNegativeFloat = 0.0
+
+    @field_validator("eval_strategy", mode="before")
+    @classmethod
+    def _yaml_reads_no_as_false(cls, value: Any) -> Any:
+        return "no" if value is False else value
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> Recipe:
+        if self.early_stopping_patience and self.eval_strategy == "no":
+            raise ValueError("early_stopping_patience needs eval_strategy: steps or epoch")
+        if self.early_stopping_patience and self.eval_strategy == "steps" and self.save_steps % self.eval_steps:
+            raise ValueError("save_steps must be a multiple of eval_steps when early_stopping_patience is set")
+        return self
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice."""
+
+
+def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe; ``overrides`` replace top-level keys before checking.
+
+    Raises:
+        RecipeError: unreadable, not YAML, or any number of bad keys; the message has one line for each, ``file:line: key: problem``.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=_StrictLoader)
+        values = yaml.load(text, Loader=_StrictLoader)
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}", code="recipe_unreadable") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not a YAML file: {error}") from error
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
+    values.update(overrides or {})
+    try:
+        recipe = Recipe.model_validate(values)
+    except pydantic.ValidationError as error:
+        lines = "\n".join(_describe(path, node, problem) for problem in error.errors())
+        raise RecipeError(f"the recipe has {error.error_count()} problem(s):\n{lines}", hint="correct the lines named above") from error
+    return recipe
+
+
+def missing_files(recipe: Recipe, folder: Path) -> list[Path]:
+    """Data and test files of the recipe that are not there, relative to the recipe's folder."""
+    named = [recipe.dataset.train, recipe.dataset.validation, *(test.path for test in recipe.tests.values())]
+    return [path for path in named if not (folder / path).is_file()]
+
+
+def _describe(path: Path, node: yaml.MappingNode, problem: Any) -> str:
+    location = tuple(problem["loc"])
+    line = _line_of(node, location)
+    where = f"{path}:{line}" if line else str(path)
+    key = ".".join(str(part) for part in location) or "recipe"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "unknown key" + _suggest(str(location[-1]), location[:-1])
+    return f"  {where}: {key}: {message}"
+
+
+def _suggest(key: str, parents: tuple[Any, ...]) -> str:
+    models: dict[tuple[Any, ...], type[BaseModel]] = {(): Recipe, ("dataset",): DatasetConfig}
+    model = models.get(parents, TestSet)
+    close = difflib.get_close_matches(key, model.model_fields, n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _line_of(node: yaml.Node, location: tuple[Any, ...]) -> int | None:
+    """Line of the deepest key of the location that stands in the file, 1-based."""
+    line = None
+    for part in location:
+        child = next((pair for pair in _pairs(node) if pair[0].value == str(part)), None)
+        if child is None:
+            break
+        line, node = child[0].start_mark.line + 1, child[1]
+    return line
+
+
+def _pairs(node: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from node.value

@@ -1,0 +1,193 @@
+"""Supervised fine-tuning of a LoRA adapter, on transformers' Trainer and PEFT."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+
+from expert_kit.adapters import BaseModel
+from expert_kit.errors import RecipeError
+from expert_kit.training.data import PadRight, encode_file
+from expert_kit.training.faults import within_memory, writing
+from expert_kit.training.outcome import TrainingResult, write_outcome
+from expert_kit.training.recipe import Recipe
+from expert_kit.training.run_record import check_folders, describe_run, last_checkpoint, refuse_another_run, write_run
+from expert_kit.training.trainer import CompletionTrainer
+
+_PASSED_THROUGH = (
+    "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm", "num_train_epochs", "max_steps",
+    "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "train_sampling_strategy", "seed",
+    "logging_steps", "eval_strategy", "eval_steps", "save_steps", "save_total_limit",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One log line of a run."""
+
+    step: int
+    max_steps: int
+    values: dict[str, float]
+    """As the Trainer logs them: ``loss``, ``eval_loss``, ``learning_rate``, ``grad_norm``, ``epoch``."""
+
+
+class _Report(TrainerCallback):
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self.report = report
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        self.report(Progress(state.global_step, state.max_steps, dict(logs or {})))
+
+
+class _WholeHistory(TrainerCallback):
+    """Lets the history in a checkpoint cover every step up to it, with the seconds so far, so that resumed runs report the whole."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        before = max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
+        self.start = time.monotonic() - before
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_log |= control.should_save or control.should_training_stop
+
+    on_epoch_end = on_step_end
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if logs and logs.keys() & {"loss", "eval_loss"}:
+            state.log_history[-1]["seconds"] = round(time.monotonic() - self.start, 3)
+
+
+def train(
+    recipe: Recipe,
+    recipe_folder: Path,
+    base: BaseModel,
+    output: Path,
+    *,
+    resume: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> TrainingResult:
+    """Train and write ``adapter/``, ``trainer_state.json``, ``metrics.json``, ``loss.png`` and ``run.json`` into ``output``.
+
+    Args:
+        recipe: checked recipe; its data files must be there (see ``prepare_data``).
+        recipe_folder: what the paths in the recipe are relative to.
+        base: loaded without quantization; its weights are frozen. It comes out as it went in, after an error too.
+        output: created; checkpoints go to ``output/checkpoints``.
+        resume: go on from the last complete checkpoint there; recipe, data and base must be those of ``run.json``.
+        report: called for each log line.
+
+    Raises:
+        TrainingError: ``output_not_a_folder``; ``output_not_empty``, there is an earlier run and ``resume`` is off;
+            ``nothing_to_resume``; ``resume_differs``; ``checkpoint_unreadable``; ``loss_not_finite``.
+        RecipeError: the base has no such ``lora_target_modules``.
+        DataError: bad rows. CapacityError: out of memory or disk.
+    """
+    check_folders(output)
+    last = last_checkpoint(output, resume=resume)
+    run = describe_run(recipe, recipe_folder, base)
+    if last:
+        refuse_another_run(output, run)
+    else:
+        write_run(output, run)
+    set_seed(recipe.seed)
+    datasets = _encode(recipe, recipe_folder, base)
+    with within_memory(), _lora_layers(recipe, base) as model:
+        trainer = _trainer(recipe, base, model, datasets, output / "checkpoints", report)
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        with writing(f"the results into {output}"):
+            return write_outcome(recipe, trainer, model, output)
+
+
+def _encode(recipe: Recipe, folder: Path, base: BaseModel) -> dict[str, Any]:
+    files = {"train": recipe.dataset.train, "validation": recipe.dataset.validation}
+    return {name: encode_file(folder / path, base.tokenizer, recipe.max_length) for name, path in files.items()}
+
+
+@contextmanager
+def _lora_layers(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
+    """The base with LoRA layers put in for the time of the block."""
+    use_cache = base.model.config.use_cache
+    model = None
+    try:
+        model = _put_in(recipe, base)
+        base.model.config.use_cache = False
+        yield model
+    finally:
+        if model is not None:
+            model.unload()
+        base.model.config.use_cache = use_cache
+        base.model.eval().requires_grad_(False)
+
+
+def _put_in(recipe: Recipe, base: BaseModel) -> PeftModel:
+    try:
+        return get_peft_model(base.model, _lora_config(recipe))
+    except ValueError as error:
+        raise RecipeError(f"lora_target_modules do not fit {recipe.model_name_or_path}: {error}") from error
+
+
+def _trainer(
+    recipe: Recipe,
+    base: BaseModel,
+    model: PeftModel,
+    datasets: dict[str, Any],
+    checkpoints: Path,
+    report: Callable[[Progress], None] | None,
+) -> CompletionTrainer:
+    trainer = CompletionTrainer(
+        model=model,
+        args=_arguments(recipe, checkpoints, base.device),
+        train_dataset=datasets["train"],
+        eval_dataset=datasets["validation"],
+        data_collator=PadRight(base.tokenizer.pad_token_id),
+        callbacks=_callbacks(recipe, report),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _lora_config(recipe: Recipe) -> LoraConfig:
+    return LoraConfig(
+        r=recipe.lora_r,
+        lora_alpha=recipe.lora_alpha,
+        lora_dropout=recipe.lora_dropout,
+        target_modules=recipe.lora_target_modules,
+        use_rslora=recipe.use_rslora,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _arguments(recipe: Recipe, checkpoints: Path, device: torch.device) -> TrainingArguments:
+    early = recipe.early_stopping_patience > 0
+    return TrainingArguments(
+        output_dir=str(checkpoints.absolute()),
+        **{name: getattr(recipe, name) for name in _PASSED_THROUGH},
+        bf16=recipe.bf16,
+        use_cpu=device.type == "cpu",
+        save_strategy="epoch" if early and recipe.eval_strategy == "epoch" else "steps",
+        load_best_model_at_end=early,
+        metric_for_best_model="eval_loss" if early else None,
+        length_column_name="length",
+        remove_unused_columns=False,
+        prediction_loss_only=True,
+        label_names=["labels"],
+        disable_tqdm=True,
+        logging_nan_inf_filter=False,
+        restore_callback_states_from_checkpoint=True,
+        report_to="none",
+        dataloader_pin_memory=device.type == "cuda",
+    )
+
+
+def _callbacks(recipe: Recipe, report: Callable[[Progress], None] | None) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [_WholeHistory(), *([_Report(report)] if report else [])]
+    if recipe.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(recipe.early_stopping_patience, recipe.early_stopping_threshold))
+    return callbacks

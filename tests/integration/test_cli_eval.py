@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+COMMON = ("--dtype", "float32", "--device", "cpu", "--batch-size", "4")
+
+
+def test_target_and_base_stand_side_by_side(run, recipe: Path, adapter: Path):
+    done = run("eval", adapter, "--recipe", recipe.parent, *COMMON)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0] == f"| suite | n | base | {adapter} |"
+
+
+def test_other_choices_can_be_compared_and_single_answers_kept(run, recipe: Path, two_experts, tmp_path: Path):
+    chosen = ["--experts", "base", "--experts", "auto", "--experts", "expert-kit/sql"]
+    done = run(
+        "eval", "expert-kit/calculus", "--recipe", recipe, *chosen, "--limit", "3", "--cases", tmp_path / "cases.jsonl", "--json", *COMMON
+    )
+    assert done.code == 0, done.err
+    assert [score["experts"] for score in done.json["scores"]] == ["base", "auto", "expert-kit/sql", "expert-kit/calculus"]
+    assert [(one["suite"], one["n"]) for one in done.json["results"]] == [("powers", 3)]
+    cases = [json.loads(line) for line in (tmp_path / "cases.jsonl").read_text().splitlines()]
+    assert len(cases) == 4 * 3
+    assert {"suite", "experts", "id", "prompt", "answer", "expected", "ok", "reason"} <= cases[0].keys()
+
+
+def test_a_recipe_without_tests_or_data_says_what_to_do(run, recipe: Path, adapter: Path):
+    (recipe.parent / "test.jsonl").unlink()
+    done = run("eval", adapter, "--recipe", recipe, *COMMON)
+    assert (done.code, done.out) == (6, "")
+    assert "--prepare-only" in done.err
+    text = recipe.read_text()
+    recipe.write_text(text[: text.index("tests:")] + text[text.index("lora_r:") :])
+    bare = run("eval", adapter, "--recipe", recipe, "--json", *COMMON)
+    assert (bare.code, bare.error["code"]) == (6, "recipe_without_tests")
+
+
+def test_an_expert_that_is_not_installed_is_exit_3(run, recipe: Path):
+    assert run("eval", "acme/gone", "--recipe", recipe, "--experts", "acme/gone", *COMMON).code == 3

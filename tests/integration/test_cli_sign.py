@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from expert_kit.archive import ArchiveReader, replace_meta
+from expert_kit.registry.archives import check_archive
+from expert_kit.signing import load_private_key
+from tests.support.builders import tamper
+
+
+def test_signing_changes_the_signatures_only(run, archive: Path, key):
+    with ArchiveReader.open(archive) as reader:
+        before = reader.manifest_bytes
+    done = run("sign", archive, "--key", "release", "--json")
+    assert done.json["signers"] == [key.key_id]
+    with ArchiveReader.open(archive) as reader:
+        assert reader.manifest_bytes == before
+        reader.check_bodies()
+    assert check_archive(archive).signers == (key.key_id,)
+
+
+def test_out_leaves_the_original_alone(run, archive: Path, key, tmp_path: Path):
+    before = archive.read_bytes()
+    assert run("sign", archive, "--key", "release", "--out", tmp_path / "signed.expert").out == f"{tmp_path / 'signed.expert'}\n"
+    assert archive.read_bytes() == before
+    assert check_archive(tmp_path / "signed.expert").signers == (key.key_id,)
+
+
+def test_a_second_key_is_added_and_signing_twice_changes_nothing(run, signed: Path, key):
+    once = signed.read_bytes()
+    assert run("sign", signed, "--key", "release").code == 0
+    assert signed.read_bytes() == once
+    other = run("keys", "new", "other").out.strip()
+    assert run("sign", signed, "--key", "other", "--json").json["signers"] == [key.key_id, other]
+
+
+def test_attestations_stay(run, archive: Path, key):
+    replace_meta(archive, archive, {"META/attestations/notary.jsonl": b"{}\n"})
+    assert run("sign", archive, "--key", "release").code == 0
+    with ArchiveReader.open(archive) as reader:
+        assert sorted(reader.meta) == ["META/attestations/notary.jsonl", "META/signatures.jsonl"]
+
+
+def test_a_damaged_archive_is_not_signed_and_not_changed(run, archive: Path, key):
+    tamper(archive, "adapter_model.safetensors")
+    before = archive.read_bytes()
+    done = run("sign", archive, "--key", "release", "--json")
+    assert (done.code, done.error["code"]) == (4, "archive_digest_mismatch")
+    assert archive.read_bytes() == before
+    assert [path.name for path in archive.parent.iterdir() if path.is_file()] == [archive.name]
+
+
+def test_a_signature_of_something_else_is_not_signed_over(run, archive: Path, key):
+    from expert_kit.signing import sign
+
+    line = sign(b"another statement", load_private_key(key.private_path)) + b"\n"
+    replace_meta(archive, archive, {"META/signatures.jsonl": line})
+    done = run("sign", archive, "--key", "release", "--json")
+    assert (done.code, done.error["code"]) == (4, "signature_statement_mismatch")
+
+
+def test_a_key_with_a_passphrase_needs_it(run, archive: Path, tmp_path: Path):
+    (tmp_path / "secret").write_text("open sesame\n")
+    run("keys", "new", "locked", "--passphrase-file", tmp_path / "secret")
+    done = run("sign", archive, "--key", "locked", "--json")
+    assert (done.code, done.error["code"]) == (4, "signature_key_passphrase")
+    assert run("sign", archive, "--key", "locked", "--passphrase-file", tmp_path / "secret").code == 0
+
+
+def test_an_unknown_key_names_the_command_that_makes_one(run, archive: Path):
+    for name in ("release", "../release"):
+        done = run("sign", archive, "--key", name)
+        assert done.code == 4
+        assert "expert-kit keys new NAME" in done.err
+
+
+def test_the_name_of_a_file_cannot_steer_the_terminal(run, archive, key, monkeypatch):
+    strange = archive.rename(archive.with_name("a\x1b[2Jb.expert"))
+    done = run("sign", strange, "--key", "release")
+    assert done.code == 0
+    assert "\x1b" not in done.err
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert "\x1b" not in run("sign", strange, "--key", "release").out

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from expert_kit.registry import Registry
+
+
+def test_without_a_terminal_yes_must_be_said(run, installed):
+    refused = run("uninstall", installed, "--json")
+    assert (refused.code, refused.error["code"]) == (2, "confirmation_needs_terminal")
+    assert len(Registry.default().list()) == 1
+    done = run("uninstall", installed, "-y")
+    assert (done.code, done.out) == (0, "expert-kit/tiny@1.0.0\n")
+    assert Registry.default().list() == []
+
+
+def test_a_person_may_say_no(run, installed, monkeypatch):
+    monkeypatch.setattr("expert_kit.cli.uninstall.is_interactive", lambda: True)
+    assert run("uninstall", installed, stdin="n\n").code == 130
+    assert len(Registry.default().list()) == 1
+    assert run("uninstall", installed, "--json", stdin="y\n").json["expert"] == "expert-kit/tiny@1.0.0"
+
+
+def test_an_unknown_expert_is_exit_3_before_anything_is_asked(run):
+    assert run("uninstall", "acme/gone").code == 3

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from expert_kit.archive import replace_meta
+from expert_kit.signing import load_private_key, sign
+from tests.support.builders import tamper
+
+
+def test_a_sound_signed_archive_has_no_problems(run, signed: Path, base_here, key):
+    done = run("validate", signed, "--json")
+    assert done.code == 0
+    assert done.json["problems"] == []
+    assert (done.json["expert"], done.json["signers"]) == ("expert-kit/tiny@1.0.0", [key.key_id])
+
+
+def test_an_unsigned_archive_is_sound_but_said_to_be_unsigned(run, archive: Path, base_here):
+    done = run("validate", archive)
+    assert done.code == 0
+    assert done.out.startswith("warning[signature_missing]")
+    assert "signed by nobody" in done.err
+
+
+def test_every_problem_is_listed_and_refusal_is_exit_4(run, archive: Path, base_here):
+    tamper(archive, "adapter_model.safetensors")
+    tamper(archive, "README.md")
+    done = run("validate", archive, "--json")
+    assert done.code == 4
+    assert done.json["refused"] is True
+    places = {one["where"] for one in done.json["problems"] if one["code"] == "archive_digest_mismatch"}
+    assert places == {"README.md", "adapter_model.safetensors"}
+
+
+def test_a_false_signature_is_a_refusal(run, archive: Path, base_here, key):
+    line = sign(b"another statement", load_private_key(key.private_path)) + b"\n"
+    replace_meta(archive, archive, {"META/signatures.jsonl": line})
+    done = run("validate", archive)
+    assert done.code == 4
+    assert "refused[signature_statement_mismatch]" in done.out
+
+
+def test_something_that_is_no_archive_is_refused_too(run, tmp_path: Path):
+    (tmp_path / "x.expert").write_bytes(b"PK" + bytes(100))
+    done = run("validate", tmp_path / "x.expert", "--json")
+    assert done.code == 4
+    assert done.json["expert"] is None
+    assert run("validate", tmp_path / "gone.expert").code == 4
+
+
+def test_a_file_name_cannot_steer_the_terminal(run, tmp_path: Path):
+    (tmp_path / "a\x1b[2J.expert").write_bytes(b"x")
+    done = run("validate", tmp_path / "a\x1b[2J.expert")
+    assert "\x1b" not in done.out + done.err
+
+
+def test_the_name_of_a_file_cannot_steer_the_terminal(run, archive):
+    strange = archive.rename(archive.with_name("a\x1b[2Jb.expert"))
+    strange.write_bytes(b"not an archive")
+    done = run("validate", strange)
+    assert "\x1b" not in done.out + done.err
+    assert "a\\u{1b}[2Jb.expert" in done.out + done.err

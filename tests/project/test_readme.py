@@ -1,0 +1,65 @@
+"""Every command of the README runs, as written or with the stated change where it would take long."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.support.shipped import ROOT, install_shipped, must
+
+pytestmark = pytest.mark.slow
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# What a test adds so that a command is quick, or answers a prompt.
+ADDED = {
+    "generate": "--max-new-tokens 8",
+    "train": "--set max_steps=1 --set logging_steps=1 --no-eval --output {tmp}/run",
+    "eval": "--limit 2",
+    "base pull": None,  # the base is there already; test_store.py and scripts/test pull
+}
+
+
+def commands() -> list[str]:
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+    inline = "\n".join(re.findall(r"`(expert-kit [^`]+)`", README))
+    found = [
+        line.split("#")[0].strip() for line in f"{blocks}\n{inline}".splitlines() if "expert-kit" in line and "EXPERT_KIT_HOME" not in line
+    ]
+    return list(dict.fromkeys(found))
+
+
+def test_the_readme_names_the_commands_that_matter():
+    words = " ".join(commands())
+    for command in ("base pull", "list", "info", "route", "generate", "chat", "train", "package", "sign", "validate", "install", "keys new",
+                    "keys trust", "eval"):  # fmt: skip
+        assert f"expert-kit {command}" in words
+
+
+def test_each_command_of_the_readme_runs(real_home, tmp_path):
+    archives = install_shipped(real_home, tmp_path / "archives")
+    fingerprint = must("keys", "list", "--json", home=real_home)
+    key_id = re.search(r"sha256:[0-9a-f]{64}", fingerprint).group()
+    places = {"FINGERPRINT": key_id, "acme.sql-1.0.0.expert": archives[1], "FILE": archives[0], " me": " tester"}
+    for line in commands():
+        text = line
+        for name, value in places.items():
+            text = re.sub(rf"{re.escape(name)}\b", str(value), text)
+        stdin, _, text = text.rpartition("|") if "|" in text else ("/quit", "", text)
+        words = shlex.split(text)[1:]
+        if words[:2] in (["keys", "new"],):
+            words[2] = "another"
+        if words[0] == "install":
+            must("uninstall", "expert-kit/sql", "-y", home=real_home)
+        if words[0] == "package":
+            words += ["--out", str(tmp_path / "again.expert")]
+        added = next((change for name, change in ADDED.items() if " ".join(words).startswith(name)), "")
+        if added is None:
+            continue
+        must(*words, *shlex.split(added.format(tmp=tmp_path)), home=real_home, stdin=stdin.removeprefix("echo").strip(' "') + "\n")
+
+
+def test_the_python_of_the_readme_runs(real_home, tmp_path, capsys):
+    install_shipped(real_home, tmp_path / "archives")
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "expert-kit/calculus" in capsys.readouterr().out

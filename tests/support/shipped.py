@@ -1,0 +1,39 @@
+"""The experts of this checkout, installed in a home through the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ("calculus", "sql")
+
+
+def command(*args: object, home: Path, stdin: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run ``expert-kit`` as a program."""
+    environment = {**os.environ, "EXPERT_KIT_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    words = [sys.executable, "-m", "expert_kit", *map(str, args)]
+    return subprocess.run(words, input=stdin, capture_output=True, text=True, env=environment, cwd=cwd, timeout=280, check=False)
+
+
+def must(*args: object, home: Path, stdin: str = "", cwd: Path = ROOT) -> str:
+    """Run ``expert-kit``, fail with its words unless it succeeds, return its output."""
+    done = command(*args, home=home, stdin=stdin, cwd=cwd)
+    assert done.returncode == 0, f"{' '.join(map(str, args))}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def install_shipped(home: Path, archives: Path) -> list[Path]:
+    """Key, package, sign, trust, install; returns the signed archives."""
+    must("keys", "new", "tester", home=home)
+    must("keys", "trust", "tester", "--scope", "expert-kit/*", home=home)
+    archives.mkdir(parents=True, exist_ok=True)
+    for name in SHIPPED:
+        must("package", ROOT / "experts" / name, "--out", archives, home=home)
+    paths = sorted(archives.glob("*.expert"))
+    for path in paths:
+        must("sign", path, "--key", "tester", home=home)
+        must("install", path, home=home)
+    return paths

@@ -1,0 +1,66 @@
+import importlib.util
+
+import pytest
+import torch
+from torch import nn
+
+from expert_kit.adapters import load_base
+from expert_kit.adapters.quantization import Int4Linear, Int8Linear
+from expert_kit.errors import UsageError
+
+
+@pytest.mark.parametrize(("layer", "tolerance"), [(Int8Linear, 0.01), (Int4Linear, 0.12)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_packed_layer_is_close_to_the_weight_it_stands_for(layer, tolerance, bias):
+    torch.manual_seed(0)
+    linear = nn.Linear(64, 96, bias=bias, dtype=torch.bfloat16)
+    x = torch.randn(2, 5, 64, dtype=torch.bfloat16)
+    packed = layer(linear)
+    error = (packed(x).float() - linear(x).float()).norm() / linear(x).float().norm()
+    assert error < tolerance
+    # What the kernel computes is what the dequantised weight says.
+    exact = x.float() @ packed.dequantized().T + (linear.bias.float() if bias else 0)
+    torch.testing.assert_close(packed(x).float(), exact, atol=0.03, rtol=0.03)
+    weight_error = (packed.dequantized() - linear.weight.float()).norm() / linear.weight.float().norm()
+    assert weight_error < tolerance
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_a_quantized_base_answers_close_to_the_plain_one(tiny_folder, tiny_record, quantization):
+    ids = torch.tensor([[5, 9, 40, 17, 3]])
+    plain = load_base(tiny_folder, tiny_record, device="cpu")
+    packed = load_base(tiny_folder, tiny_record, device="cpu", quantization=quantization)
+    with torch.inference_mode():
+        expected, found = plain.model(ids).logits.float(), packed.model(ids).logits.float()
+    similarity = torch.nn.functional.cosine_similarity(expected.flatten(), found.flatten(), dim=0)
+    assert similarity > (0.99 if quantization == "int8" else 0.85)
+    kinds = {type(module) for module in packed.model.modules()}
+    assert kinds & {Int8Linear, Int4Linear}
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [({"quantization": "int3"}, "quantization_unknown"), ({"dtype": "int8"}, "dtype_unknown"), ({"device": "tpu"}, "device_unknown")],
+)
+def test_unknown_words_are_refused(tiny_folder, tiny_record, options, code):
+    with pytest.raises(UsageError) as caught:
+        load_base(tiny_folder, tiny_record, **options)
+    assert caught.value.code == code
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="the extra quant is not installed")
+@pytest.mark.parametrize("quantization", ["bnb-8bit", "bnb-4bit"])
+def test_bitsandbytes_bases_answer_close_to_the_plain_one(tiny_folder, tiny_record, quantization):
+    ids = torch.tensor([[5, 9, 40, 17, 3]])
+    plain = load_base(tiny_folder, tiny_record, device="cpu")
+    packed = load_base(tiny_folder, tiny_record, device="cpu", quantization=quantization)
+    with torch.inference_mode():
+        expected, found = plain.model(ids).logits.float(), packed.model(ids).logits.float()
+    assert torch.nn.functional.cosine_similarity(expected.flatten(), found.flatten(), dim=0) > 0.85
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="the extra quant is installed")
+def test_without_bitsandbytes_the_extra_is_named(tiny_folder, tiny_record):
+    with pytest.raises(UsageError) as caught:
+        load_base(tiny_folder, tiny_record, device="cpu", quantization="bnb-4bit")
+    assert "expert-kit[quant]" in caught.value.hint
