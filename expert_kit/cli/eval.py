@@ -36,11 +36,13 @@ def evaluate(
     """Run a recipe's tests on an expert. Beside the base model, or other choices."""
     quiet_libraries()
     from expert_kit.evaluation import build_report, markdown_table
-    from expert_kit.training import load_recipe
+    from expert_kit.training import load_recipe, prepare_data
 
     path = recipe_file(recipe)
     loaded = load_recipe(path)
     suites = some_suites_of(loaded, path)
+    if loaded.dataset.prepare and not all(suite.path.is_file() for suite in suites):
+        prepare_data(loaded, path.parent)
     choices = {text: read_choice(text) for text in dict.fromkeys([*(experts or ["base"]), target])}
     with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:
         scores = run_suites(engine, suites, choices, batch_size=batch_size, limit=limit)
