@@ -36,5 +36,18 @@ def test_a_recipe_without_tests_or_data_says_what_to_do(run, recipe: Path, adapt
     assert (bare.code, bare.error["code"]) == (6, "recipe_without_tests")
 
 
+def test_missing_generated_tests_are_made_by_the_recipes_script(run, recipe: Path, adapter: Path):
+    rows = (recipe.parent / "test.jsonl").rename(recipe.parent / "kept.jsonl")
+    script = (
+        "import pathlib, shutil, sys\n"
+        "shutil.copy(pathlib.Path(__file__).with_name('kept.jsonl'), pathlib.Path(sys.argv[2]) / 'test.jsonl')\n"
+    )
+    (recipe.parent / "data.py").write_text(script)
+    recipe.write_text(recipe.read_text().replace("dataset: {", "dataset: {prepare: data.py, "))
+    done = run("eval", adapter, "--recipe", recipe, "--limit", "1", *COMMON)
+    assert done.code == 0, done.err
+    assert (recipe.parent / "test.jsonl").read_bytes() == rows.read_bytes()
+
+
 def test_an_expert_that_is_not_installed_is_exit_3(run, recipe: Path):
     assert run("eval", "acme/gone", "--recipe", recipe, "--experts", "acme/gone", *COMMON).code == 3
