@@ -1,6 +1,6 @@
 """Loads base models; checks adapters, attaches and detaches them."""
 
-from expert_kit.adapters.base_model import BaseModel, load_base, pick_device
+from expert_kit.adapters.base_model import BaseModel, load_base, pick_device, prefers_bfloat16
 from expert_kit.adapters.chat import chat_ids, plain_ids
 from expert_kit.adapters.lora import Adapter, LoraWeights, read_lora
 from expert_kit.adapters.quantization import QUANTIZATIONS
@@ -18,5 +18,6 @@ __all__ = [
     "load_base",
     "pick_device",
     "plain_ids",
+    "prefers_bfloat16",
     "read_lora",
 ]

@@ -84,12 +84,13 @@ def emit_files(recipe: Recipe, folder: Path, *, as_json: bool) -> None:
 
 
 def _load_base(recipe: Recipe, device: str) -> BaseModel:
-    from expert_kit.adapters import load_base
+    from expert_kit.adapters import load_base, prefers_bfloat16
     from expert_kit.base_models import BaseStore
     from expert_kit.registry import bases_dir
 
     entry = BaseStore(bases_dir()).get(recipe.model_name_or_path)
-    return load_base(entry.folder, entry.record, device=device, dtype="bfloat16" if recipe.bf16 else "float32")
+    bf16 = prefers_bfloat16(device) if recipe.bf16 == "auto" else recipe.bf16
+    return load_base(entry.folder, entry.record, device=device, dtype="bfloat16" if bf16 else "float32")
 
 
 def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, resume: bool) -> TrainingResult:

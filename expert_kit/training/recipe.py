@@ -80,9 +80,9 @@ class Recipe(_Closed):
     per_device_train_batch_size: PositiveInt = 8
     per_device_eval_batch_size: PositiveInt = 8
     gradient_accumulation_steps: PositiveInt = 1
-    train_sampling_strategy: Literal["random", "group_by_length"] = "group_by_length"
-    bf16: bool = True
-    """Run the base in bfloat16."""
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "group_by_length"
+    bf16: bool | Literal["auto"] = "auto"
+    """Run the base in bfloat16; ``auto`` where the hardware multiplies it faster than float32."""
     seed: NonNegativeInt = 0
 
     logging_steps: PositiveInt = 10

@@ -143,7 +143,7 @@ def _trainer(
 ) -> CompletionTrainer:
     trainer = CompletionTrainer(
         model=model,
-        args=_arguments(recipe, checkpoints, base.device),
+        args=_arguments(recipe, checkpoints, base),
         train_dataset=datasets["train"],
         eval_dataset=datasets["validation"],
         data_collator=PadRight(base.tokenizer.pad_token_id),
@@ -164,12 +164,13 @@ def _lora_config(recipe: Recipe) -> LoraConfig:
     )
 
 
-def _arguments(recipe: Recipe, checkpoints: Path, device: torch.device) -> TrainingArguments:
+def _arguments(recipe: Recipe, checkpoints: Path, base: BaseModel) -> TrainingArguments:
+    device = base.device
     early = recipe.early_stopping_patience > 0
     return TrainingArguments(
         output_dir=str(checkpoints.absolute()),
         **{name: getattr(recipe, name) for name in _PASSED_THROUGH},
-        bf16=recipe.bf16,
+        bf16=base.model.dtype == torch.bfloat16 if recipe.bf16 == "auto" else recipe.bf16,
         use_cpu=device.type == "cpu",
         save_strategy="epoch" if early and recipe.eval_strategy == "epoch" else "steps",
         load_best_model_at_end=early,

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch users know
 from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from expert_kit.errors import TrainingError
 from expert_kit.training.data import IGNORED
 from expert_kit.training.faults import reading_checkpoint, writing
+from expert_kit.training.prefix_tree import can_share, prefix_tree
 
 TOKENS_PER_PASS = 1024
 """Most tokens, padding included, of one forward and backward pass; a larger batch takes several. Activations cost about
@@ -135,10 +136,23 @@ def split_batch(batch: dict[str, torch.Tensor], tokens: int) -> list[dict[str, t
 def labelled_logits(model: PeftModel, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (n, vocabulary) and targets (n,) at the n positions that predict a labelled token."""
     causal = model.get_base_model()
-    hidden = causal.base_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)[0]
     targets = inputs["labels"][:, 1:]
     keep = targets != IGNORED
-    logits = causal.get_output_embeddings()(hidden[:, :-1][keep])
+    logits = causal.get_output_embeddings()(_hidden_states(causal, inputs, keep))
     # Gemma squeezes its logits, in the part of forward that is not used here.
     cap = getattr(causal.config.get_text_config(), "final_logit_softcapping", None)
     return (torch.tanh(logits / cap) * cap if cap else logits), targets[keep]
+
+
+def _hidden_states(causal: PreTrainedModel, inputs: dict[str, torch.Tensor], keep: torch.Tensor) -> torch.Tensor:
+    """(n, hidden size) at the n kept positions; ``keep`` is (rows, longest - 1).
+
+    Beginnings that rows share are computed once, with one dropout mask.
+    """
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    if not can_share(causal.config, ids.shape[1]):
+        hidden = causal.base_model(input_ids=ids, attention_mask=mask, use_cache=False)[0]
+        return hidden[:, :-1][keep]
+    tree = prefix_tree(ids, mask)
+    hidden = causal.base_model(input_ids=tree.tokens, attention_mask=tree.mask, position_ids=tree.positions, use_cache=False)[0]
+    return hidden[0, tree.node_of[:, :-1][keep]]

@@ -13,6 +13,7 @@ from expert_kit.adapters import load_base
 from expert_kit.errors import CapacityError, DataError, RecipeError, TrainingError
 from expert_kit.inference import ExpertEngine
 from expert_kit.training import load_recipe, train
+from expert_kit.training import sft as sft_module
 from expert_kit.training import trainer as trainer_module
 from expert_kit.training.data import IGNORED, encode_example, encode_file
 from expert_kit.training.outcome import mean_loss
@@ -386,3 +387,13 @@ def test_training_in_parts_gives_the_weights_of_training_in_one_pass(tmp_path, t
     for name in left:
         torch.testing.assert_close(left[name], right[name], atol=1e-5, rtol=1e-4)
     assert whole.train_loss == pytest.approx(parts.train_loss, rel=1e-4)
+
+
+def test_auto_takes_the_type_of_the_base_and_the_command_loads_what_the_machine_multiplies_fast(tmp_path, tiny, monkeypatch):
+    from expert_kit.adapters import prefers_bfloat16
+
+    recipe = load_recipe(write_recipe(tmp_path / "recipe", bf16="auto"))
+    assert sft_module._arguments(recipe, tmp_path, tiny).bf16 is (tiny.model.dtype == torch.bfloat16)
+    for known in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=known: {"amx_bf16": known})
+        assert prefers_bfloat16("cpu") is known
