@@ -1,5 +1,7 @@
 """Turns adapters and weights into one adapter."""
 
 from expert_kit.composition.cat import cat, cat_adapters
+from expert_kit.composition.merge import METHODS, Merged, merge_adapters
+from expert_kit.composition.options import MergedLayer, MergeOptions
 
-__all__ = ["cat", "cat_adapters"]
+__all__ = ["METHODS", "MergeOptions", "Merged", "MergedLayer", "cat", "cat_adapters", "merge_adapters"]
