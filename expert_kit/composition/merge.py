@@ -84,7 +84,7 @@ def merge_adapters(
 def _merge_layer(module: str, adapters: Sequence[Adapter], weights: Sequence[float], method: Method, options: MergeOptions) -> MergedLayer:
     there = [adapter[module] for adapter in adapters if module in adapter]
     if len({(one.a.shape[1], one.b.shape[0]) for one in there}) != 1:
-        raise IncompatibleAdapterError(f"{module} has different sizes: the adapters were made for different bases", code="layer_sizes_differ")
+        raise IncompatibleAdapterError(f"{module} differs in size: the adapters are for different bases", code="layer_sizes_differ")
     absent = LoraWeights(torch.zeros(1, there[0].a.shape[1]), torch.zeros(there[0].b.shape[0], 1))
     factors = [adapter.get(module, absent) for adapter in adapters]
     # Numbers of its own for every module, so that their order is no matter.
