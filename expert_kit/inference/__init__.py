@@ -1,20 +1,25 @@
 """Runs prompts through the base model and the chosen experts."""
 
 from expert_kit.inference.engine import ExpertEngine, Handle, Prompt
-from expert_kit.inference.results import GenerationResult, StreamEvent, Usage, UsedExpert
+from expert_kit.inference.probe import ProbeBench
+from expert_kit.inference.results import GenerationResult, StreamEvent, TokenLogprob, Usage, UsedExpert
 from expert_kit.inference.routes import Routes
 from expert_kit.inference.sampling import SamplingOptions
+from expert_kit.inference.scheduler import BatchLimits
 from expert_kit.inference.selection import Experts, parse_selection
 
 __all__ = [
+    "BatchLimits",
     "ExpertEngine",
     "Experts",
     "GenerationResult",
     "Handle",
+    "ProbeBench",
     "Prompt",
     "Routes",
     "SamplingOptions",
     "StreamEvent",
+    "TokenLogprob",
     "Usage",
     "UsedExpert",
     "parse_selection",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +15,12 @@ from expert_kit.adapters import Adapter, BaseModel, chat_ids, install_slots, loa
 from expert_kit.base_models import DEFAULT_BASE, BaseStore
 from expert_kit.composition import cat_adapters
 from expert_kit.errors import CapacityError, RouteAbstainedError, UsageError
-from expert_kit.inference.decode import Row, decode
-from expert_kit.inference.detokenize import TextStream
 from expert_kit.inference.experts import ExpertSource, Loaded
+from expert_kit.inference.request import Request
 from expert_kit.inference.results import GenerationResult, StreamEvent, Usage, UsedExpert
 from expert_kit.inference.routes import Routes
 from expert_kit.inference.sampling import OPTION_NAMES, Sampler, SamplingOptions
+from expert_kit.inference.scheduler import BatchLimits, Scheduler
 from expert_kit.inference.selection import Experts, Member, Selection, parse_selection
 from expert_kit.names import Digest
 from expert_kit.registry import Registry, paths
@@ -68,6 +68,7 @@ class ExpertEngine:
         encoder: Encoder | None = None,
         routing: RoutingConfig | None = None,
         adapter_memory: int = 1 << 30,
+        limits: BatchLimits | None = None,
     ) -> None:
         """Take a loaded base; use :meth:`from_pretrained` to have it found and loaded.
 
@@ -77,10 +78,12 @@ class ExpertEngine:
             encoder: for ``experts="auto"``; found when first needed if it is not given.
             routing: thresholds of the router.
             adapter_memory: bytes of factors to keep.
+            limits: of the running batch: rows, and bytes of keys and values.
         """
         self.base = base
         self.registry = registry
         self._source = ExpertSource(base, registry, adapter_memory)
+        self._scheduler = Scheduler(base, limits)
         self._routes = Routes(registry, base.record, encoder, routing)
         install_slots(base.model, [module for module, _, _ in base.record.linears])
 
@@ -96,6 +99,7 @@ class ExpertEngine:
         encoder: Encoder | None = None,
         routing: RoutingConfig | None = None,
         adapter_memory: int = 1 << 30,
+        limits: BatchLimits | None = None,
     ) -> Self:
         """Load a base that was pulled before, with the local registry.
 
@@ -105,7 +109,7 @@ class ExpertEngine:
         entry = BaseStore(paths.bases_dir()).get(base)
         loaded = load_base(entry.folder, entry.record, device=device, dtype=dtype, quantization=quantization)
         store = registry if isinstance(registry, Registry) else Registry(registry) if registry else Registry.default()
-        return cls(loaded, store, encoder=encoder, routing=routing, adapter_memory=adapter_memory)
+        return cls(loaded, store, encoder=encoder, routing=routing, adapter_memory=adapter_memory, limits=limits)
 
     def __enter__(self) -> Self:
         """The engine itself."""
@@ -116,8 +120,9 @@ class ExpertEngine:
         self.close()
 
     def close(self) -> None:
-        """Give up all adapters that are not in use. The engine can be used again; it loads what it needs."""
+        """Give up all adapters that are not in use, and what was kept of ended answers. The engine can be used again."""
         self._source.resident.clear()
+        self._scheduler.prefixes.clear()
 
     def attach_experts(self, experts: Sequence[str | Path]) -> list[Handle]:
         """Load experts now and keep them in memory; one handle each, for :meth:`release`.
@@ -197,6 +202,8 @@ class ExpertEngine:
             "hits": seen.hits,
             "loads": seen.loads,
             "evictions": seen.evictions,
+            "prefix_hits": self._scheduler.prefixes.hits,
+            "prefix_bytes": self._scheduler.prefixes.nbytes,
             "load_seconds_median": seconds[len(seconds) // 2] if seconds else 0.0,
         }
 
@@ -205,14 +212,16 @@ class ExpertEngine:
         selections = [parse_selection(wanted) for wanted in experts]
         with ExitStack() as held:
             made = [self._compose(wanted, messages, strict, held) for wanted, messages in zip(selections, conversations, strict=True)]
-            rows = [self._row(at, conversations[at], one, options) for at, one in enumerate(made)]
-            texts = [TextStream(self.base.tokenizer, options.stop) for _ in rows]
-            for step in decode(self.base, rows):
-                for row, token in step:
-                    self._advance(row, token, texts[row.index])
-            for text in texts:
-                text.flush()
-            return [self._result(*parts) for parts in zip(rows, texts, made, strict=True)]
+            requests = [self._request(at, conversations[at], one, options) for at, one in enumerate(made)]
+            try:
+                for request in requests:
+                    self._scheduler.submit(request)
+            except BaseException:
+                for request in requests:
+                    request.cancel()
+                raise
+            self._scheduler.finish(requests)
+            return [self._result(request, one) for request, one in zip(requests, made, strict=True)]
 
     def _stream(
         self, messages: list[Message], selection: Selection, strict: bool, options: SamplingOptions
@@ -220,33 +229,21 @@ class ExpertEngine:
         # References are taken in here, so that a stream that is never read holds none.
         with ExitStack() as held:
             composition = self._compose(selection, messages, strict, held)
-            row = self._row(0, messages, composition, options)
-            text = TextStream(self.base.tokenizer, options.stop)
-            for step in decode(self.base, [row]):
-                piece = self._advance(row, step[0][1], text)
-                if piece:
+            request = self._request(0, messages, composition, options)
+            self._scheduler.submit(request)
+            with closing(self._scheduler.pieces(request)) as pieces:
+                for piece in pieces:
                     yield StreamEvent(piece)
-            rest = text.flush()
-            if rest:
-                yield StreamEvent(rest)
-            yield StreamEvent("", self._result(row, text, composition))
+            yield StreamEvent("", self._result(request, composition))
 
-    def _row(self, index: int, messages: list[Message], composition: _Composition, options: SamplingOptions) -> Row:
+    def _request(self, index: int, messages: list[Message], composition: _Composition, options: SamplingOptions) -> Request:
         ids = chat_ids(self.base.tokenizer, messages)
         if not ids:
             raise UsageError("the prompt is empty, and this base has no chat template", code="prompt_invalid")
         # Rows of one batch draw from different numbers, also when one seed is given for all.
         seeded = options if options.seed is None else replace(options, seed=(options.seed + index) % 2**63)
-        return Row(index, ids, composition.adapter, Sampler(seeded))
-
-    def _advance(self, row: Row, token: int, text: TextStream) -> str:
-        if token in self._end_tokens:
-            row.done = row.ended = True
-            return ""
-        piece = text.push(token)
-        row.done = text.stopped or row.tokens >= row.sampler.options.max_new_tokens
-        row.ended = text.stopped
-        return piece
+        mix = tuple(sorted((one.digest, one.weight) for one in composition.used))
+        return Request(ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, adapter=composition.adapter, mix=mix)
 
     @property
     def _end_tokens(self) -> frozenset[int]:
@@ -254,17 +251,18 @@ class ExpertEngine:
         ids = configured if isinstance(configured, list) else [configured]
         return frozenset(token for token in [*ids, self.base.tokenizer.eos_token_id] if token is not None)
 
-    def _result(self, row: Row, text: TextStream, composition: _Composition) -> GenerationResult:
+    def _result(self, request: Request, composition: _Composition) -> GenerationResult:
         return GenerationResult(
-            text=text.text,
+            text=request.text.text,
             base=self.base.record.fingerprint.id,
             experts=composition.used,
             route=composition.route,
             abstained=composition.abstained,
-            finish_reason="stop" if row.ended else "length",
-            usage=Usage(len(row.prompt), row.tokens),
-            seed=row.sampler.seed,
+            finish_reason="stop" if request.ended else "length",
+            usage=Usage(request.prompt_length, len(request.picked), request.reused),
+            seed=request.sampler.seed,
             warnings=composition.warnings,
+            logprobs=tuple(request.logprobs) if request.sampler.options.logprobs else None,
         )
 
     def _compose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> _Composition:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import torch
+
 from expert_kit.names import Digest
 from expert_kit.routing import RouteDecision
 
@@ -30,6 +32,30 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
+    reused_tokens: int = 0
+    """Of the prompt: computed already for an earlier answer of the same mix."""
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """How likely the model thought a token, before any sampling option."""
+
+    id: int
+    token: str
+    """Its text alone; a part of a character shows as a replacement mark."""
+    logprob: float
+    """Natural logarithm."""
+    top: tuple[tuple[int, str, float], ...] = ()
+    """The likeliest tokens at this place: id, text, logprob."""
+
+
+def token_logprob(tokenizer: Any, logits: torch.Tensor, token: int, top: int) -> TokenLogprob:
+    """Of the token picked from ``logits`` (vocabulary,), with the ``top`` likeliest beside it."""
+    scores = logits.float().log_softmax(-1)
+    likeliest = scores.topk(top)
+    pairs = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
+    others = tuple((one, str(tokenizer.decode([one])), score) for one, score in pairs)
+    return TokenLogprob(token, str(tokenizer.decode([token])), float(scores[token]), others)
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,8 @@ class GenerationResult:
     seed: int
     """Given to the same prompt alone, it reproduces a sampled answer."""
     warnings: tuple[str, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """One for each token of the answer, the end token included, if ``logprobs=True`` was asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``json.dumps``."""

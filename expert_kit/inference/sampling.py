@@ -9,6 +9,7 @@ import torch
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -34,10 +35,17 @@ class SamplingOptions:
     """Drop tokens below this share of the likeliest one's probability, 0 to 1."""
     repetition_penalty: float = 1.0
     """Above 1 makes tokens that were seen less likely (CTRL, arXiv:1909.05858)."""
+    no_repeat_ngram_size: int = 0
+    """No run of so many tokens occurs twice in prompt and answer; 0 allows all."""
     seed: int | None = None
     """Fixes a sampled answer; ``None`` draws a seed, which the result names."""
     stop: tuple[str, ...] | str = ()
     """The answer ends before the first of these texts; one text alone may be given as it is."""
+
+    logprobs: bool = False
+    """Tell with the result how likely the model thought each token."""
+    top_logprobs: int = 0
+    """With ``logprobs``: also the likeliest tokens at each place, 0 to 20."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -54,6 +62,8 @@ class SamplingOptions:
             "top_p": (0 < self.top_p <= 1, "above 0 to 1"),
             "min_p": (0 <= self.min_p <= 1, "0 to 1"),
             "repetition_penalty": (0 < self.repetition_penalty <= 100, "above 0 to 100"),
+            "no_repeat_ngram_size": (self.no_repeat_ngram_size >= 0, "0 or more"),
+            "top_logprobs": (0 <= self.top_logprobs <= (20 if self.logprobs else 0), "0 to 20, and 0 without logprobs=True"),
             "seed": (self.seed is None or 0 <= self.seed < 2**63, "0 to 2**63 - 1"),
             "stop": (all(self.stop), "texts that are not empty"),
         }
@@ -98,6 +108,8 @@ def _processors(options: SamplingOptions) -> LogitsProcessorList:
     chosen = LogitsProcessorList()
     if options.repetition_penalty != 1:
         chosen.append(RepetitionPenaltyLogitsProcessor(options.repetition_penalty))
+    if options.no_repeat_ngram_size:
+        chosen.append(NoRepeatNGramLogitsProcessor(options.no_repeat_ngram_size))
     if options.temperature == 0:
         return chosen
     if options.temperature != 1:

@@ -77,6 +77,7 @@ def test_threads_do_not_see_each_others_experts(engine, adapters):
 
 def test_a_stream_says_what_generate_says_and_ends_with_the_result(engine, adapters):
     events = list(engine.stream("first prompt", adapters[0], max_new_tokens=10))
+    engine.close()
     whole = engine.generate("first prompt", adapters[0], max_new_tokens=10)
     assert "".join(event.text for event in events) == whole.text
     assert [event.result is not None for event in events] == [False] * (len(events) - 1) + [True]

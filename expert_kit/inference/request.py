@@ -1,0 +1,82 @@
+"""One answer on its way: what was asked, what has come so far, how it ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from expert_kit.adapters import Adapter
+from expert_kit.inference.detokenize import TextStream
+from expert_kit.inference.results import TokenLogprob
+from expert_kit.inference.sampling import Sampler
+
+
+class Request:
+    """A prompt with its own mix, sampler and end, in or on its way into the batch."""
+
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        sampler: Sampler,
+        tokenizer: Any,
+        end_tokens: frozenset[int],
+        *,
+        adapter: Adapter | None = None,
+        mix: Hashable = None,
+    ) -> None:
+        """Make a request.
+
+        Args:
+            prompt: token ids, one at least.
+            sampler: owns the random numbers and the limits.
+            tokenizer: turns tokens into text.
+            end_tokens: a token of these ends the answer.
+            adapter: the factors of the whole mix; ``None`` for the base.
+            mix: identity of the mix, for reuse of keys and values; two requests with equal values have equal factors.
+        """
+        self.tokens = list(prompt)
+        """Prompt and answer."""
+        self.prompt_length = len(prompt)
+        self.sampler = sampler
+        self.adapter, self.mix = adapter, mix
+        self.may_reuse = sampler.options.seed is None
+        """Keys and values of another pass round differently; who fixes a seed wants the same answer twice."""
+        self.text = TextStream(tokenizer, sampler.options.stop)
+        self.pieces: deque[str] = deque()
+        """Text that nobody has taken yet."""
+        self.picked: list[int] = []
+        """Tokens of the answer, the end token included."""
+        self.logprobs: list[TokenLogprob] = []
+        self.finished = self.ended = self.cancelled = False
+        self.error: BaseException | None = None
+        self.reused = 0
+        """Tokens of the prompt whose keys and values were there already."""
+        self._end_tokens = end_tokens
+
+    def accept(self, token: int) -> None:
+        """Take the next token; sets ``finished`` at an end token, a stop text or the limit."""
+        self.picked.append(token)
+        self.tokens.append(token)
+        if token in self._end_tokens:
+            self._finish(ended=True)
+            return
+        piece = self.text.push(token)
+        if piece:
+            self.pieces.append(piece)
+        if self.text.stopped or len(self.picked) >= self.sampler.options.max_new_tokens:
+            self._finish(ended=self.text.stopped)
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error, which the caller who waits for the answer gets."""
+        self.finished, self.error = True, error
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the row leaves the batch before the next step."""
+        self.cancelled = self.finished = True
+
+    def _finish(self, *, ended: bool) -> None:
+        rest = self.text.flush()
+        if rest:
+            self.pieces.append(rest)
+        self.finished, self.ended = True, ended

@@ -1,0 +1,250 @@
+"""Continuous batching: requests join and leave a batch that goes on running.
+
+There is no thread of its own: whoever waits for an answer moves the whole batch on, one step at a time and one thread at a
+time, and finds tokens of its own request among the results. One caller alone pays for nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+
+from expert_kit.adapters import BaseModel, RowPlan
+from expert_kit.errors import CapacityError, ExpertKitError
+from expert_kit.inference.kv_cache import BatchCache, PrefixCache
+from expert_kit.inference.request import Request
+from expert_kit.inference.results import token_logprob
+
+PREFILL_TOKENS = 512
+"""Tokens of a prompt in one forward pass; longer prompts take several, which bounds the memory of attention."""
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """What a running batch may take."""
+
+    rows: int = 32
+    """Requests at once; more wait."""
+    cache_bytes: int = 1 << 30
+    """Keys and values of the rows, at the length that each may reach."""
+    prefix_bytes: int = 256 << 20
+    """Keys and values kept of ended answers."""
+
+
+class Scheduler:
+    """Runs requests through one base model. Safe under threads."""
+
+    def __init__(self, base: BaseModel, limits: BatchLimits | None = None) -> None:
+        self.base = base
+        self.limits = limits or BatchLimits()
+        self.prefixes = PrefixCache(self.limits.prefix_bytes)
+        self.steps = 0
+        self._cache = BatchCache()
+        self._running: list[Request] = []
+        self._waiting: deque[Request] = deque()
+        self._plan = RowPlan.of([])
+        self._turn = threading.Lock()
+
+    def submit(self, request: Request) -> None:
+        """Put a request into the queue; :meth:`pieces` or :meth:`finish` move it on.
+
+        Raises:
+            CapacityError: ``prompt_too_long``, it does not fit into the model's window; ``batch_memory``, nor into the limits even alone.
+        """
+        self._check_size(request)
+        self._waiting.append(request)
+
+    def pieces(self, request: Request) -> Generator[str, None, None]:
+        """The answer's text as it grows; closing the iterator cancels the request.
+
+        Raises:
+            CapacityError: out of memory. NotComposableError: ``logits_not_finite``.
+        """
+        try:
+            while True:
+                while request.pieces:
+                    yield request.pieces.popleft()
+                if request.finished:
+                    break
+                self._advance(request)
+        finally:
+            if not request.finished:
+                request.cancel()
+                self._sweep()
+        if request.error:
+            raise request.error
+
+    def finish(self, requests: list[Request]) -> None:
+        """Run until all of these are answered; when one fails, the others are cancelled.
+
+        Raises:
+            see :meth:`pieces`.
+        """
+        try:
+            for request in requests:
+                for _ in self.pieces(request):
+                    pass
+        finally:
+            for request in requests:
+                if not request.finished:
+                    request.cancel()
+            self._sweep()
+
+    def _advance(self, request: Request) -> None:
+        with self._turn:
+            if request.finished or request.pieces:
+                return
+            try:
+                self._step()
+            except (MemoryError, torch.OutOfMemoryError) as error:
+                count = len(self._running)
+                self._abandon(CapacityError(f"out of memory while generating for {count} prompts", hint="send fewer prompts at once"))
+                raise self._error_of(request) from error
+            except BaseException as error:
+                # The cache may be half written. Nobody's answer may go on from it.
+                self._abandon(ExpertKitError(f"the batch was broken off by {type(error).__name__}", hint="send the prompt again"))
+                raise
+
+    def _error_of(self, request: Request) -> BaseException:
+        return request.error or CapacityError("out of memory", hint="send fewer prompts at once")
+
+    @torch.inference_mode()
+    def _step(self) -> None:
+        self._drop_finished()
+        joined = self._admit()
+        if self._running and not joined:
+            self._decode()
+        self._drop_finished()
+
+    def _admit(self) -> bool:
+        """Let waiting requests in, in their order, as far as the limits allow; each gets its first token."""
+        joined = False
+        while self._waiting and self._waiting[0].finished:
+            self._waiting.popleft()
+        while self._waiting and self._fits(self._waiting[0]):
+            request = self._waiting.popleft()
+            if not request.finished:
+                self._prefill(request)
+                joined = True
+        return joined
+
+    def _prefill(self, request: Request) -> None:
+        row = self._cache.add_row()
+        self._running.append(request)
+        found = self.prefixes.find(request.mix, request.tokens) if request.may_reuse else None
+        if found:
+            self._cache.fill_row(row, *found)
+            request.reused = found[1]
+        plan = RowPlan.of([request.adapter])
+        logits = None
+        for start in range(request.reused, len(request.tokens), PREFILL_TOKENS):
+            part = torch.tensor([request.tokens[start : start + PREFILL_TOKENS]], device=self.base.device)
+            logits = self._forward(part, row, row + 1, plan)
+        assert logits is not None
+        self._pick(request, logits[0])
+        self._plan = RowPlan.of([running.adapter for running in self._running])
+
+    def _decode(self) -> None:
+        self.steps += 1
+        last = torch.tensor([[request.tokens[-1]] for request in self._running], device=self.base.device)
+        logits = self._forward(last, 0, len(self._running), self._plan)
+        for request, row in zip(self._running, logits, strict=True):
+            self._pick(request, row)
+
+    def _forward(self, ids: torch.Tensor, first: int, end: int, plan: RowPlan) -> torch.Tensor:
+        """Append ``ids`` (rows, tokens) to the rows from ``first`` to ``end - 1``; logits (rows, vocabulary) of the last token of each."""
+        positions, mask = self._cache.aim(first, end, ids.shape[1], self.base.device)
+        with plan.active():
+            output = self.base.model(
+                input_ids=ids, attention_mask=self._masks(mask), position_ids=positions, past_key_values=self._cache, use_cache=True,
+                logits_to_keep=1,
+            )  # fmt: skip
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    def _masks(self, mask: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
+        """The mask as the model takes it: numbers for eager attention, one for each kind of layer where some see a window only."""
+        config = self.base.model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ())
+        made = {"full_attention": mask}
+        if "sliding_attention" in kinds:
+            keys, columns = torch.arange(mask.shape[-1], device=mask.device), self._cache.columns
+            made["sliding_attention"] = mask & (keys > columns[:, None, :, None] - config.sliding_window)
+        if config._attn_implementation != "sdpa":
+            dtype = self.base.model.dtype
+            made = {kind: torch.where(one, 0.0, torch.finfo(dtype).min).to(dtype) for kind, one in made.items()}
+        return made if "sliding_attention" in kinds else made["full_attention"]
+
+    def _pick(self, request: Request, logits: torch.Tensor) -> None:
+        try:
+            token = request.sampler.pick(torch.tensor(request.tokens), logits)
+            if request.sampler.options.logprobs:
+                request.logprobs.append(token_logprob(self.base.tokenizer, logits, token, request.sampler.options.top_logprobs))
+            request.accept(token)
+        except ExpertKitError as error:
+            request.fail(error)  # of this row alone
+
+    def _drop_finished(self) -> None:
+        dropped = False
+        for row in reversed(range(len(self._running))):
+            request = self._running[row]
+            if not request.finished:
+                continue
+            if request.error is None and self.limits.prefix_bytes:
+                # The last token was picked, but never run through the model.
+                self.prefixes.put(request.mix, self._cache.copy_row(row, request.tokens))
+            self._cache.remove_row(row)
+            self._running[row] = self._running[-1]
+            self._running.pop()
+            dropped = True
+        if dropped:
+            self._plan = RowPlan.of([running.adapter for running in self._running])
+
+    def _sweep(self) -> None:
+        """Take finished rows out now if no other thread is at it; that one would do it at its next step."""
+        if self._turn.acquire(blocking=False):
+            try:
+                with torch.inference_mode():
+                    self._drop_finished()
+            finally:
+                self._turn.release()
+
+    def _abandon(self, error: ExpertKitError) -> None:
+        for request in self._running:
+            if not request.finished:
+                request.fail(error)
+        self._running, self._cache, self._plan = [], BatchCache(), RowPlan.of([])
+
+    def _fits(self, request: Request) -> bool:
+        if len(self._running) >= self.limits.rows:
+            return False
+        longest = max(_reach(one) for one in [request, *self._running])
+        return not self._running or (len(self._running) + 1) * longest * self._token_bytes <= self.limits.cache_bytes
+
+    def _check_size(self, request: Request) -> None:
+        window = self.base.model.config.get_text_config().max_position_embeddings
+        limit = self.limits.cache_bytes // self._token_bytes
+        prompt, wanted = request.prompt_length, request.sampler.options.max_new_tokens
+        if prompt + wanted <= min(window, limit):
+            return
+        what, most = (f"the model's window of {window}", window) if window <= limit else (f"the batch's memory for {limit} tokens", limit)
+        raise CapacityError(
+            f"a prompt of {prompt} tokens and an answer of up to {wanted} do not fit into {what}",
+            hint=f"shorten the prompt, or pass max_new_tokens of at most {max(1, most - prompt)}",
+            code="prompt_too_long" if window <= limit else "batch_memory",
+        )
+
+    @property
+    def _token_bytes(self) -> int:
+        config = self.base.model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return int(2 * config.num_hidden_layers * heads * size * self.base.model.dtype.itemsize)
+
+
+def _reach(request: Request) -> int:
+    return request.prompt_length + request.sampler.options.max_new_tokens
