@@ -29,7 +29,7 @@ make_environment() {
     echo "installing torch (CPU) and the project into .venv, once; this takes some minutes" >&2
     # shellcheck disable=SC2086 - several words
     .venv/bin/python -m pip install --quiet --disable-pip-version-check ${TORCH_PIP_ARGS:-} "torch==2.13.0"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint scripts/constraints.txt --editable '.[dev,encoder]'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint scripts/constraints.txt --editable '.[dev,encoder,language,recipes]'
     echo "$wanted" > .venv/made-from
 }
 

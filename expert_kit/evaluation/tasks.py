@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from expert_kit.errors import UnknownNameError
-from expert_kit.evaluation import derivative, sql_execution
+from expert_kit.evaluation import cron_schedule, derivative, iso_date, json_object, spelling, sql_execution
 from expert_kit.evaluation.verdict import Verdict
 
 Check = Callable[[str, Mapping[str, Any]], Verdict]
 """Answer and row of the test set -> verdict."""
 
 TASKS: dict[str, Check] = {
+    "cron": cron_schedule.check,
     "derivative": derivative.check,
+    "iso_date": iso_date.check,
+    "json_object": json_object.check,
+    "spelling": spelling.check,
     "sql": sql_execution.check,
 }
 

@@ -23,7 +23,9 @@ from sql_queries import ask
 from sql_schemas import Column, Entry, Instance, Table, connect, instantiate, literal, load_pool, plain_ddl, setup_script, sql_type
 
 POOLS = Path(__file__).resolve().parent / "pools"
-SIZES = {"train": 12000, "validation": 200, "test": 400}
+SIZES = {"train": 13000, "validation": 200, "test": 400}
+GROUP = 4
+"""Training questions in a row over one schema, which a batch then computes once."""
 MAX_PROMPT = 620
 """Longest prompt in characters; longer ones are drawn again, because tokens are training time."""
 
@@ -157,9 +159,8 @@ def ddl(instance: Instance, rng: random.Random) -> str:
     return "\n".join(_create(t, instance, rng, style) for t in tables)
 
 
-def prompt_of(instance: Instance, question: str, rng: random.Random, *, held: bool) -> str:
+def prompt_of(instance: Instance, question: str, wrapper: str, schema: str) -> str:
     """Schema and question in one of many layouts."""
-    wrapper = rng.choice(ph.WRAPPERS[1] if held and rng.random() < 0.5 else ph.WRAPPERS[0])
     text = wrapper
     if instance.parent:
         text = (
@@ -169,28 +170,30 @@ def prompt_of(instance: Instance, question: str, rng: random.Random, *, held: bo
         )
     if wrapper.startswith("{q} Use") and question[-1] not in ".?":
         question += "."
-    schema = ddl(instance, rng)
-    if text.startswith("-- "):
-        text = text.replace("-- {q}", "-- {q}")
     return text.replace("{d}", schema).replace("{q}", question)
 
 
 # --- splits ----------------------------------------------------------------------------------------------------------------------
 
 
-def draw(entry: Entry, rng: random.Random, *, held: bool) -> tuple[Instance, Draft, str] | None:
-    """One question over a fresh variant of a pool entry, or None when it did not work out."""
+def draw(entry: Entry, rng: random.Random, *, held: bool) -> tuple[Instance, list[tuple[Draft, str]]]:
+    """A fresh variant of a pool entry, and some questions over it in one layout, with their prompts: for training up to ``GROUP``."""
     instance = instantiate(entry, rng, augment=not held)
-    for _ in range(8):
+    wrapper, schema = rng.choice(ph.WRAPPERS[1] if held and rng.random() < 0.5 else ph.WRAPPERS[0]), ddl(instance, rng)
+    found: list[tuple[Draft, str]] = []
+    for _ in range(8 if held else 3 * GROUP):
         try:
             draft = ask(instance, rng, held=held)
         except Unfit:
             continue
-        if not worthwhile(instance, draft):
+        if any(draft.sql == other.sql for other, _ in found) or not worthwhile(instance, draft):
             continue
-        prompt = prompt_of(instance, wording(draft.question, rng), rng, held=held)
-        return (instance, draft, prompt) if len(prompt) <= MAX_PROMPT else None
-    return None
+        prompt = prompt_of(instance, wording(draft.question, rng), wrapper, schema)
+        if len(prompt) <= MAX_PROMPT:
+            found.append((draft, prompt))
+        if len(found) == (1 if held else GROUP):
+            break
+    return instance, found
 
 
 def split_rows(split: str, size: int, seed: int) -> list[dict[str, str]]:
@@ -204,23 +207,21 @@ def split_rows(split: str, size: int, seed: int) -> list[dict[str, str]]:
     while len(rows) < size:
         entry = pool[turn % len(pool)]
         turn += 1
-        drawn = draw(entry, rng, held=held)
-        if drawn is None:
-            continue
-        instance, draft, prompt = drawn
-        key = re.sub(r"\W+", " ", draft.question + " " + draft.sql).lower()
-        if prompt in seen or key in seen:
-            continue
-        seen |= {prompt, key}
-        row = {"id": f"sql-{split}-{len(rows):05d}", "prompt": prompt, "completion": draft.sql, "kind": draft.kind}
-        if held:
-            row |= {
-                "question": draft.question.replace(OPEN, "").replace(CLOSE, ""),
-                "schema": plain_ddl(instance),
-                "setup": setup_script(instance),
-                "source": entry.key,
-            }
-        rows.append(row)
+        instance, found = draw(entry, rng, held=held)
+        for draft, prompt in found:
+            key = re.sub(r"\W+", " ", draft.question + " " + draft.sql).lower()
+            if prompt in seen or key in seen or len(rows) == size:
+                continue
+            seen |= {prompt, key}
+            row = {"id": f"sql-{split}-{len(rows):05d}", "prompt": prompt, "completion": draft.sql, "kind": draft.kind}
+            if held:
+                row |= {
+                    "question": draft.question.replace(OPEN, "").replace(CLOSE, ""),
+                    "schema": plain_ddl(instance),
+                    "setup": setup_script(instance),
+                    "source": entry.key,
+                }
+            rows.append(row)
     return rows
 
 

@@ -242,7 +242,7 @@ class Asker:
             low, high = values[i], values[self.rng.randrange(i + 1, min(len(values), i + 6))]
             text = self._render(self._template(column, op), column, v=literal(low), u=self.mark(high, column))
             return Condition(f"{name} BETWEEN {literal(low)} AND {literal(high)}", text, column=column)
-        if self.rng.random() < 0.04:
+        if self.rng.random() < 0.02:
             low, high = sorted(self.rng.sample(values[1:-1], 2))
             text = self._render(self._template(column, "outside"), column, v=literal(low), u=self.mark(high, column))
             return Condition(f"({name} < {literal(low)} OR {name} > {literal(high)})", text, column=column)
@@ -394,7 +394,7 @@ class Asker:
                     return second
         raise Unfit
 
-    def conditions(self, chance: float, *, two: float = 0.5) -> tuple[str, str, str, str | None]:
+    def conditions(self, chance: float, *, two: float = 0.35) -> tuple[str, str, str, str | None]:
         """Zero to two conditions.
 
         Returns:

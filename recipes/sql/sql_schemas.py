@@ -209,7 +209,57 @@ def invented(rng: random.Random) -> str:
     return ("".join(rng.choice(SYLLABLES) for _ in range(rng.choice([2, 2, 3]))) + rng.choice(ENDINGS)).capitalize()
 
 
-def _augment_column(column: Column, rng: random.Random, camel: bool) -> Column:
+PREFIXES = [
+    "main",
+    "base",
+    "home",
+    "list",
+    "local",
+    "net",
+    "total",
+    "first",
+    "last",
+    "std",
+    "reg",
+    "avg",
+    "max",
+    "yearly",
+    "daily",
+    "public",
+    "final",
+    "planned",
+    "usual",
+    "known",
+]
+SUFFIXES = ["value", "info", "level", "code", "no", "group", "class", "mark", "total", "unit", "tag", "key", "entry", "index", "ref"]
+
+
+def coined(rng: random.Random) -> str:
+    """A made-up noun; whoever meets it as a column's name can only copy it."""
+    return invented(rng).lower()
+
+
+def _renamed(column: Column, table: Table, rng: random.Random) -> Column:
+    """Another name for the same column: a model that has only seen ``name`` and ``price`` guesses names instead of reading them."""
+    roll, single = rng.random(), table.singular.replace(" ", "_")
+    if column.flavor in {"label", "person"}:
+        if roll < 0.45:
+            name = rng.choice([f"{single}_{column.name}", f"{single}_name", f"{single}_title", f"{rng.choice(PREFIXES)}_name", coined(rng)])
+            return replace(column, name=name, words=(natural(name), *column.words[: rng.randrange(2)]))
+        return column
+    if roll < 0.13:
+        plain = {"cat": "cat", "text": "text"}.get(column.flavor, "score" if column.decimals else "count")
+        name = coined(rng) + rng.choice(["", "", "s", "_" + rng.choice(SUFFIXES)])
+        return replace(column, name=name, words=(natural(name),), flavor=plain, mods=(), pre=False, participle=(), unit="")
+    if roll < 0.3:
+        pattern = rng.choice([f"{rng.choice(PREFIXES)}_{column.name}", f"{column.name}_{rng.choice(SUFFIXES)}", f"{single}_{column.name}"])
+        return replace(column, name=pattern, words=(natural(pattern), *column.words[: rng.randrange(2)]))
+    return column
+
+
+def _augment_column(column: Column, table: Table, rng: random.Random, camel: bool) -> Column:
+    if column.flavor not in {"fk", "bool", "date", "year", "birth"}:
+        column = _renamed(column, table, rng)
     name, words, values = column.name, column.words, column.values
     if name in SYNONYM_COLUMNS and rng.random() < 0.25 and column.flavor != "fk":
         name = "full_name" if column.flavor == "person" else rng.choice(SYNONYM_COLUMNS[name])
@@ -241,12 +291,18 @@ def _augment_table(table: Table, rng: random.Random, style: str, camel: bool, *,
     elif style == "noun" and len(table.plurals) > 1:
         name = rng.choice(table.plurals).replace(" ", "_")
     if vary:
-        columns = tuple(_augment_column(c, rng, camel) for c in table.columns)
+        columns = tuple(_augment_column(c, table, rng, camel) for c in table.columns)
     else:
         columns = tuple(replace(c, name=_camel(c.name)) if camel else c for c in table.columns)
     if len({c.name.lower() for c in columns}) < len(columns):
         columns = table.columns
     return replace(table, name=name, columns=columns)
+
+
+def _coined_noun(table: Table, rng: random.Random) -> Table:
+    """The table about something made up."""
+    noun = coined(rng)
+    return replace(table, name=noun + "s", singular=noun, plurals=(noun + "s",), person=False)
 
 
 def _subset(table: Table, rng: random.Random, keep: int, must: Sequence[Column] = ()) -> Table:
@@ -263,8 +319,8 @@ def _subset(table: Table, rng: random.Random, keep: int, must: Sequence[Column] 
 
 def instantiate(entry: Entry, rng: random.Random, augment: bool) -> Instance:
     """One concrete schema from a pool entry: subset of columns, names, and rows."""
-    tables = list(entry.tables)
-    two = len(tables) == 2 and rng.random() < 0.85
+    tables = [_coined_noun(table, rng) if augment and rng.random() < 0.08 else table for table in entry.tables]
+    two = len(tables) == 2 and rng.random() < 0.4
     camel = rng.random() < (0.12 if augment else 0.08)
     styles = (
         ["plain"] * 10 + ["singular"] * 3 + ["camel"] * 2 + ["prefix", "noun", "noun"] if augment else ["plain"] * 7 + ["singular", "camel"]

@@ -30,7 +30,12 @@ def test_a_published_number_is_read_from_its_own_row():
 
 
 def test_none_is_missed():
-    assert [path.name for path in RECIPES] == [path.name for path in EXPERTS] == list(SHIPPED)
+    assert [path.name for path in EXPERTS] == list(SHIPPED)
+    without = {path.name for path in RECIPES} - {path.name for path in EXPERTS}
+    assert without == {path.name for path in RECIPES} - set(SHIPPED)
+    # A recipe that nobody trained yet is called that, so that nobody takes it for a proven one.
+    said = PUBLISHED.partition("## Not trained yet")[2].partition("\n## ")[0]
+    assert {name for name in without if f"`{name}`" not in said} == set()
 
 
 @pytest.mark.parametrize("folder", RECIPES, ids=lambda path: path.name)

@@ -101,7 +101,7 @@ def test_every_placeholder_is_filled_and_prompts_are_short(rows):
     for row in (row for split in SPLITS for row in rows[split]):
         assert not re.search(r"\{(?:[eEFv]|core|Core)\}", row["prompt"].replace(f"^{{{row['variable']}}}", ""))
         assert len(row["prompt"]) < 160
-        assert re.fullmatch(r"[-+*^() 0-9a-z]+( = [-+*^() 0-9a-z]+)*", row["completion"])
+        assert re.fullmatch(r"[-+*^() 0-9a-z]+", row["completion"])
 
 
 def test_gold_answers_of_the_held_out_splits_are_right(rows):
@@ -137,8 +137,8 @@ def test_kinds_are_balanced(recipe, rows):
         ([(7,)], "0"),
         ([(1, ("pow", 2), ("sin", 3))], "2x*sin(3x) + 3x^2*cos(3x)"),
         ([(1, ("pow", 1), ("exp", -1))], "e^(-x) - x*e^(-x)"),
-        ([(1, ("lin", 2, 3), ("lin", 4, -5))], "2(4x - 5) + 4(2x + 3) = 8x - 10 + 8x + 12 = 16x + 2"),
-        ([(2, ("pow", 2), ("lin", 3, -1))], "4x*(3x - 1) + 6x^2 = 12x^2 - 4x + 6x^2 = 18x^2 - 4x"),
+        ([(1, ("lin", 2, 3), ("lin", 4, -5))], "2(4x - 5) + 4(2x + 3)"),
+        ([(2, ("pow", 2), ("lin", 3, -1))], "4x*(3x - 1) + 6x^2"),
         ([(1, ("lin", 2, 3), ("sin", 1))], "2sin(x) + (2x + 3)*cos(x)"),
         ([(1, ("exp", 2), ("cos", 3))], "2e^(2x)*cos(3x) - 3e^(2x)*sin(3x)"),
         ([(1, ("pow", 1), ("sin", 3)), (2, ("cos", 3))], "-5sin(3x) + 3x*cos(3x)"),
