@@ -5,9 +5,9 @@ ExpertKitError (internal_error)
 ├─ ManifestError (manifest_invalid) · RecipeError (recipe_invalid) · UnknownNameError (unknown_name)
 ├─ ArchiveError (archive_invalid) ────── UnsafePathError (archive_unsafe_path) · DigestMismatchError (archive_digest_mismatch)
 ├─ SignatureError (signature_invalid) ── UnsignedError (signature_missing) · UntrustedKeyError (signature_untrusted_key)
-│      · KeyFileError (signature_key_file)
+│      · KeyFileError (signature_key_file) · RevokedError (signature_revoked)
 ├─ RegistryError (registry_error) ────── ExpertNotFoundError (expert_not_found) · AlreadyInstalledError (expert_already_installed)
-│      · BlobDigestError (registry_blob_digest)
+│      · BlobDigestError (registry_blob_digest) · ResolutionError (resolution_impossible) · LockError (lock_invalid)
 ├─ IncompatibleAdapterError (adapter_incompatible) ── BaseMismatchError (base_mismatch) · UnsupportedMemberError (member_unsupported)
 │      · NotComposableError (not_composable)
 ├─ BaseModelError (base_unavailable) ── BaseDigestError (base_digest_mismatch)
@@ -107,6 +107,12 @@ class KeyFileError(SignatureError):
     code = "signature_key_file"
 
 
+class RevokedError(SignatureError):
+    """The publisher has taken back a package, or a key that signed it."""
+
+    code = "signature_revoked"
+
+
 class RegistryError(ExpertKitError):
     """The local registry cannot do what was asked."""
 
@@ -129,6 +135,18 @@ class BlobDigestError(RegistryError):
     """An installed blob is missing or no longer has the digest that it was installed with."""
 
     code = "registry_blob_digest"
+
+
+class ResolutionError(RegistryError):
+    """No versions fit together; the message says who wants what."""
+
+    code = "resolution_impossible"
+
+
+class LockError(RegistryError):
+    """A lock file cannot be read, or differs from what is installed or offered."""
+
+    code = "lock_invalid"
 
 
 class IncompatibleAdapterError(ExpertKitError):

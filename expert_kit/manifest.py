@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 import rfc8785
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema, model_validator
 
 from expert_kit.bases import AdapterSpec, BaseFingerprint
 from expert_kit.errors import ExpertKitError, ManifestError
@@ -35,6 +35,8 @@ MANIFEST_NAME = "expert.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 MAX_MANIFEST_SIZE = 1 << 20
 MAX_DEPTH = 8
+MAX_VALUES = 1 << 15
+"""Of one JSON text, about: its commas. The largest legal manifest has some 8,000."""
 MAX_INTEGER = (1 << 53) - 1
 MAX_RANK = 512
 MAX_NAME_LENGTH = 200
@@ -105,17 +107,22 @@ def _full_name(value: str) -> str:
     return value
 
 
+def _published(kind: str) -> WithJsonSchema:
+    """The kind of a string in the published JSON Schema; ``scripts/refresh_schema.py`` says what matches it."""
+    return WithJsonSchema({"type": "string", "format": kind})
+
+
 BaseId = Annotated[str, StringConstraints(pattern=f"^{_BASE_ID}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-_Path = Annotated[str, AfterValidator(_member_path)]
-SemVer = Annotated[str, AfterValidator(_version)]
+_Path = Annotated[str, AfterValidator(_member_path), _published("path")]
+SemVer = Annotated[str, AfterValidator(_version), _published("version")]
 Namespace = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
-LicenseExpression = Annotated[str, StringConstraints(max_length=200), AfterValidator(_spdx)]
+LicenseExpression = Annotated[str, StringConstraints(max_length=200), AfterValidator(_spdx), _published("licence")]
 _Sha256 = Annotated[Digest, StringConstraints(pattern=f"^{DIGEST_PATTERN}$")]
-_ModuleName = Annotated[str, AfterValidator(_dotted_name)]
-FullName = Annotated[str, AfterValidator(_full_name)]
+_ModuleName = Annotated[str, AfterValidator(_dotted_name), _published("module")]
+FullName = Annotated[str, AfterValidator(_full_name), _published("full-name")]
 VersionRange = Annotated[str, StringConstraints(pattern=f"^{_RANGE}$")]
 _Flag = Literal[0, 1]
 _Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
@@ -251,6 +258,29 @@ class EvalResult(_Closed):
     data_sha256: _Sha256 | None = None
 
 
+class Parent(_Closed):
+    """An expert that another was merged from; one that was only a folder has no name."""
+
+    identity: _Sha256
+    """Digest of its ``expert.json``; of configuration and weights for a folder."""
+    weight_ppm: _Integer
+    name: FullName | None = None
+    version: SemVer | None = None
+
+
+class Lineage(_Closed):
+    """How an expert was merged from others."""
+
+    method: Slug
+    parents: Annotated[tuple[Parent, ...], Field(min_length=2, max_length=64)]
+    rank: Annotated[int, Field(ge=1, le=MAX_RANK)]
+    residual_ppm: Annotated[int, Field(ge=0, le=1_000_000)]
+    """Largest share of a module's delta that was lost by cutting it to the rank."""
+    density_ppm: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = None
+    tool: Label
+
+
 class Manifest(_Closed):
     """The content of ``expert.json``. Made by :meth:`parse` from bytes, or field by field by the packer."""
 
@@ -271,6 +301,7 @@ class Manifest(_Closed):
     conflicts: Annotated[dict[FullName, VersionRange], Field(min_length=1, max_length=64)] | None = None
     capabilities: Annotated[tuple[Slug, ...], Field(min_length=1, max_length=64)] | None = None
     eval: Annotated[tuple[EvalResult, ...], Field(min_length=1, max_length=256)] | None = None
+    lineage: Lineage | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -307,9 +338,11 @@ class Manifest(_Closed):
         for role, path in wanted:
             if roles.get(path) != role:
                 yield f"files has no {path!r} with the role {role!r}"
-        used = {path for _, path in wanted}
+        # A configuration is about the weights beside it.
+        folders = (self._weights_path(base).rpartition("/")[0] for base in self.bases)
+        used = {path for _, path in wanted} | {f"{folder}/adapter_config.json".lstrip("/") for folder in folders}
         for path, role in roles.items():
-            if role in {"weights", "probe", "routing", "grammar", "card"} and path not in used:
+            if role in {"weights", "config", "probe", "routing", "grammar", "card"} and path not in used:
                 yield f"nothing refers to {path!r}"
 
     @staticmethod
@@ -439,8 +472,10 @@ def _not_json(error: ValueError) -> ManifestError:
 def _check_limits(data: bytes) -> None:
     if len(data) > MAX_MANIFEST_SIZE:
         raise ManifestError(f"{len(data)} bytes of JSON, at most {MAX_MANIFEST_SIZE} are allowed", code="manifest_too_large")
-    depth = 0
-    for bracket in re.findall(rb"[\[\]{}]", _STRINGS.sub(b"", data)):
+    structure, depth = _STRINGS.sub(b"", data), 0
+    if structure.count(b",") > MAX_VALUES:
+        raise ManifestError(f"more than {MAX_VALUES} values in one JSON text", code="manifest_too_large")
+    for bracket in re.findall(rb"[\[\]{}]", structure):
         depth += 1 if bracket in b"[{" else -1
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", code="manifest_too_deep")

@@ -106,6 +106,8 @@ def printable(text: str) -> str:
 
     Line breaks, tabs, escapes and bidirectional controls are not printable. The result is one line.
     """
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in text)
 
 

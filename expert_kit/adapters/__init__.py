@@ -2,22 +2,37 @@
 
 from expert_kit.adapters.base_model import BaseModel, load_base, pick_device, prefers_bfloat16
 from expert_kit.adapters.chat import chat_ids, plain_ids
-from expert_kit.adapters.lora import Adapter, LoraWeights, read_lora
+from expert_kit.adapters.groups import LinearGroup, group_linears
+from expert_kit.adapters.lora import Adapter, LoraWeights, read_lora, read_tensors
+from expert_kit.adapters.plans import RowMix, RowPlan
+from expert_kit.adapters.probe import Logits, probe_logits, probe_prompts
 from expert_kit.adapters.quantization import QUANTIZATIONS
-from expert_kit.adapters.slots import RowPlan, SlotLinear, install_slots
+from expert_kit.adapters.slot_table import ParkedSlot, Slot, SlotTable
+from expert_kit.adapters.slots import SlotLinear, base_layers, install_slots
 
 __all__ = [
     "QUANTIZATIONS",
     "Adapter",
     "BaseModel",
+    "LinearGroup",
+    "Logits",
     "LoraWeights",
+    "ParkedSlot",
+    "RowMix",
     "RowPlan",
+    "Slot",
     "SlotLinear",
+    "SlotTable",
+    "base_layers",
     "chat_ids",
+    "group_linears",
     "install_slots",
     "load_base",
     "pick_device",
     "plain_ids",
     "prefers_bfloat16",
+    "probe_logits",
+    "probe_prompts",
     "read_lora",
+    "read_tensors",
 ]

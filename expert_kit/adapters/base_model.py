@@ -25,6 +25,8 @@ class BaseModel:
     tokenizer: PreTrainedTokenizerBase
     record: BaseRecord
     quantization: str
+    folder: Path | None = None
+    """Where it was loaded from."""
 
     @property
     def device(self) -> torch.device:
@@ -67,7 +69,7 @@ def load_base(folder: Path, record: BaseRecord, *, device: str = "auto", dtype: 
         record: the folder's record, as the base store keeps it.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         dtype: of weights and activations: ``bfloat16``, ``float32`` or ``float16``.
-        quantization: a key of ``QUANTIZATIONS``; embeddings and output head stay in ``dtype``.
+        quantization: a key of ``QUANTIZATIONS``; embeddings stay in ``dtype``.
 
     Raises:
         UsageError: an unknown word, or a quantization that this device cannot run.
@@ -100,7 +102,7 @@ def load_base(folder: Path, record: BaseRecord, *, device: str = "auto", dtype: 
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.eval().requires_grad_(False)
-    return BaseModel(model, tokenizer, record, quantization)
+    return BaseModel(model, tokenizer, record, quantization, folder)
 
 
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,28 @@ class Int4Linear(nn.Module):
         return (self.forward(unit).float() - bias).T.contiguous()
 
 
+def fused_linear(layers: Sequence[nn.Module]) -> nn.Module | None:
+    """One layer with the outputs of all, side by side; the layers go on as views of its weights. ``None`` if their kind cannot."""
+    kinds, biases = {type(layer) for layer in layers}, [getattr(layer, "bias", None) for layer in layers]
+    if len(kinds) != 1 or kinds.isdisjoint((nn.Linear, Int8Linear)) or any((bias is None) != (biases[0] is None) for bias in biases):
+        return None
+    fused: Any = copy.copy(layers[0])
+    fused.__dict__.update(_parameters=dict(fused._parameters), _buffers=dict(fused._buffers))
+    sizes = [len(layer.get_buffer("weight") if isinstance(layer, Int8Linear) else layer.get_parameter("weight")) for layer in layers]
+    fused.out_features = sum(sizes)
+    for name in ("weight", "scales", "bias"):
+        if isinstance(getattr(fused, name, None), torch.Tensor):
+            whole = torch.cat([getattr(layer, name) for layer in layers])
+            for layer, part in zip([*layers, fused], [*whole.split(sizes), whole], strict=True):
+                _set_tensor(layer, name, part)
+    return fused
+
+
+def _set_tensor(layer: nn.Module, name: str, value: torch.Tensor) -> None:
+    is_parameter = isinstance(getattr(layer, name), nn.Parameter)
+    setattr(layer, name, nn.Parameter(value, requires_grad=False) if is_parameter else value)
+
+
 def _nothing(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     return {}
 
@@ -128,6 +151,9 @@ def _replace_linears(layer: type[Int8Linear] | type[Int4Linear]) -> Callable[[An
         for name, linear in linears:
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, layer(linear))
+        if type(head) is nn.Linear:
+            # The largest matrix of a small model, read whole for every token. The embeddings stay as they are, also where they shared it.
+            model.set_output_embeddings(Int8Linear(head))
         return model
 
     return convert

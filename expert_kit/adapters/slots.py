@@ -1,85 +1,82 @@
-"""The layer that adds adapters to a base model, per row of a batch, with no state that two calls could share.
+"""The layers that add adapters to a base model, per row of a batch, with no state that two calls could share.
 
-A plan says which factors act on which rows. It is in force inside ``with plan.active():`` for the running thread (a context
-variable), so one call's experts can never act in another call, and outside of it the model is the bare base.
+A plan is in force inside ``with plan.active():`` for the running thread (a context variable), so one call's experts can never
+act in another call, and outside of it the model is the bare base.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-from expert_kit.adapters.lora import Adapter
-
-_PLAN: ContextVar[RowPlan | None] = ContextVar("expert_kit_row_plan", default=None)
-
-
-@dataclass(frozen=True, eq=False)
-class RowPlan:
-    """Rows of a batch and the adapter that acts on each; rows in no group are the base's."""
-
-    groups: tuple[tuple[tuple[int, ...], Adapter], ...]
-    rows: int
-    """Batch size that the plan is for."""
-
-    @classmethod
-    def of(cls, adapters: Sequence[Adapter | None]) -> RowPlan:
-        """One adapter, or ``None`` for the base, per row; rows with the same object share a group."""
-        members: dict[int, tuple[list[int], Adapter]] = {}
-        for row, adapter in enumerate(adapters):
-            if adapter is not None:
-                members.setdefault(id(adapter), ([], adapter))[0].append(row)
-        return cls(tuple((tuple(rows), adapter) for rows, adapter in members.values()), len(adapters))
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """Apply the plan to forward passes of this thread inside the block."""
-        token = _PLAN.set(self)
-        try:
-            yield
-        finally:
-            _PLAN.reset(token)
-
-    def add(self, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Add the rows' deltas at one module: ``x`` (rows, ..., in), ``y`` (rows, ..., out)."""
-        if x.shape[0] != self.rows:
-            raise RuntimeError(f"a plan for {self.rows} rows met a batch of {x.shape[0]}")
-        for rows, adapter in self.groups:
-            factors = adapter.get(module)
-            if factors is None:
-                continue
-            if len(rows) == self.rows:
-                y = y + (x @ factors.a.T) @ factors.b.T
-            else:
-                index = torch.tensor(rows, device=x.device)
-                y = y.index_add(0, index, (x[index] @ factors.a.T) @ factors.b.T)
-        return y
+from expert_kit.adapters.groups import LinearGroup, group_linears
+from expert_kit.adapters.plans import ACTIVE
+from expert_kit.adapters.quantization import fused_linear
+from expert_kit.bases import Linear
 
 
 class SlotLinear(nn.Module):
     """A linear layer of the base, whatever its format, plus the active plan's deltas. Without a plan it is the base layer."""
 
-    def __init__(self, base: nn.Module, path: str) -> None:
+    def __init__(self, base: nn.Module, shared: SharedInput, member: int) -> None:
         super().__init__()
-        self.base, self.path = base, path
+        self.base, self.shared, self.member = base, shared, member
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(rows, ..., in) -> (rows, ..., out)."""
-        y: torch.Tensor = self.base(x)
-        plan = _PLAN.get()
-        return y if plan is None else plan.add(self.path, x, y)
+        return self.shared.take(self.member, x)
 
 
-def install_slots(model: nn.Module, modules: Sequence[str]) -> None:
-    """Wrap these modules of the model, once; ``modules`` are paths as in the base record."""
-    for path in modules:
-        parent_path, _, leaf = path.rpartition(".")
-        parent = model.get_submodule(parent_path)
-        layer = getattr(parent, leaf)
-        if not isinstance(layer, SlotLinear):
-            setattr(parent, leaf, SlotLinear(layer, path))
+class SharedInput:
+    """The members of one group; the first that is called computes all, the others of the same input take their share."""
+
+    def __init__(self, group: LinearGroup, layers: Sequence[nn.Module]) -> None:
+        self.group = group
+        self._layers: list[Callable[[torch.Tensor], torch.Tensor]] = list(layers)
+        self._fused = fused_linear(layers) if len(layers) > 1 else None
+        self._sizes = [member.end - member.start for member in group.members]
+        self._local = threading.local()
+
+    def take(self, member: int, x: torch.Tensor) -> torch.Tensor:
+        """One member's output (rows, ..., out) for ``x`` (rows, ..., in)."""
+        if len(self._layers) == 1:
+            return self._outputs(x)[0]
+        pending: dict[int, torch.Tensor] = getattr(self._local, "pending", {})
+        if member not in pending or self._local.x is not x or self._local.plan is not ACTIVE.get():
+            pending = self._local.pending = dict(enumerate(self._outputs(x)))
+            self._local.x, self._local.plan = x, ACTIVE.get()
+        y = pending.pop(member)
+        if not pending:
+            self._local.x = self._local.plan = None
+        return y
+
+    def _outputs(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
+        whole = self._fused(x) if self._fused else None
+        ys = [layer(x) for layer in self._layers] if whole is None else whole.split(self._sizes, dim=-1)
+        plan = ACTIVE.get()
+        if plan is not None:
+            plan.add(self.group, x, ys, whole)
+        return ys
+
+
+def install_slots(model: nn.Module, linears: Sequence[Linear]) -> tuple[LinearGroup, ...]:
+    """Wrap these linear layers of the model, once; returns how they are grouped."""
+    groups = group_linears(linears)
+    for group in groups:
+        layers = [model.get_submodule(member.path) for member in group.members]
+        if any(isinstance(layer, SlotLinear) for layer in layers):
+            continue
+        shared = SharedInput(group, layers)
+        for at, (member, layer) in enumerate(zip(group.members, layers, strict=True)):
+            parent, _, leaf = member.path.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, SlotLinear(layer, shared, at))
+    return groups
+
+
+def base_layers(model: nn.Module, linears: Sequence[Linear]) -> dict[str, nn.Module]:
+    """The base's own layers by path, without what :func:`install_slots` put around them."""
+    layers = {path: model.get_submodule(path) for path, _, _ in linears}
+    return {path: layer.base if isinstance(layer, SlotLinear) else layer for path, layer in layers.items()}

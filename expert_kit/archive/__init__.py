@@ -1,9 +1,22 @@
 """``.expert`` files: packing, reading, checking. Knows neither keys nor the registry, and runs without torch."""
 
 from expert_kit.archive.adapter_check import check_adapter, check_config, config_of_spec, expected_tensors, spec_of_config, targets_digest
+from expert_kit.archive.conversion import accuracy_change, to_bfloat16
 from expert_kit.archive.examples import RoutingExample, check_examples, parse_examples
 from expert_kit.archive.layout import ATTESTATIONS, SIGNATURES, Entry
-from expert_kit.archive.package import build_manifest, package
+from expert_kit.archive.package import ProbeMaker, build_manifest, package
+from expert_kit.archive.probe import (
+    MAX_PROBE_IDS,
+    PROBE_PROMPTS,
+    PROBE_TOP,
+    MeasuredPrompt,
+    Probe,
+    ProbePrompt,
+    ProbeResult,
+    check_probe,
+    classify_probe,
+    parse_probe,
+)
 from expert_kit.archive.problems import Problem, Severity
 from expert_kit.archive.reader import ArchiveReader
 from expert_kit.archive.safetensors_header import TensorInfo, is_finite, parse_header, write_header
@@ -13,18 +26,29 @@ from expert_kit.archive.writer import replace_meta, write_archive
 
 __all__ = [
     "ATTESTATIONS",
+    "MAX_PROBE_IDS",
+    "PROBE_PROMPTS",
+    "PROBE_TOP",
     "SIGNATURES",
     "ArchiveReader",
     "Entry",
     "ManifestSource",
+    "MeasuredPrompt",
+    "Probe",
+    "ProbeMaker",
+    "ProbePrompt",
+    "ProbeResult",
     "Problem",
     "RoutingExample",
     "Severity",
     "TensorInfo",
+    "accuracy_change",
     "build_manifest",
     "check_adapter",
     "check_config",
     "check_examples",
+    "check_probe",
+    "classify_probe",
     "config_of_spec",
     "expected_tensors",
     "is_finite",
@@ -32,9 +56,11 @@ __all__ = [
     "package",
     "parse_examples",
     "parse_header",
+    "parse_probe",
     "replace_meta",
     "spec_of_config",
     "targets_digest",
+    "to_bfloat16",
     "validate",
     "validate_reader",
     "write_archive",

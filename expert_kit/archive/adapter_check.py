@@ -17,6 +17,8 @@ PREFIX = "base_model.model."
 _FACTORS = (".lora_A.weight", ".lora_B.weight")
 _MAGNITUDE = ".lora_magnitude_vector"
 _LISTED = 5
+# PEFT's configuration has some 40 fields; a hostile one may have 30,000.
+_MOST_PROBLEMS = 50
 
 _TASK_TYPES = (None, "CAUSAL_LM")
 # Fields of LoraConfig that say nothing about the result, or labels that are replaced by the local base record's.
@@ -226,6 +228,9 @@ def _show(value: object) -> str:
 
 
 def _refuse_config(problems: Sequence[str]) -> UnsupportedMemberError:
+    more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
     return UnsupportedMemberError(
-        f"adapter_config.json: {'; '.join(problems)}", hint="train a plain LoRA adapter with PEFT", code="adapter_config_refused"
+        f"adapter_config.json: {'; '.join(problems[:_MOST_PROBLEMS])}{more}",
+        hint="train a plain LoRA adapter with PEFT",
+        code="adapter_config_refused",
     )

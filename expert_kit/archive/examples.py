@@ -14,6 +14,8 @@ from expert_kit.names import printable
 
 MAX_ROWS = 2000
 MAX_TEXT = 2000
+MAX_PROBLEMS = 50
+"""After so many the rest of a file is not looked at."""
 SPLITS = ("fit", "validate")
 # A prompt may have several lines, such as a schema above a question. Every output escapes them.
 _LAYOUT = {ord("\n"): " ", ord("\t"): " "}
@@ -44,9 +46,13 @@ def check_examples(data: bytes, where: str = "routing/examples.jsonl") -> list[P
     lines = _lines(data)
     if len(lines) > MAX_ROWS:
         return [refused("routing_examples_too_many", where, f"{len(lines)} rows, at most {MAX_ROWS} are allowed")]
-    problems, seen = [], Counter[str]()
+    problems: list[Problem] = []
+    seen = Counter[str]()
     for number, line in enumerate(lines, start=1):
         spot = f"{where}:{number}"
+        if len(problems) >= MAX_PROBLEMS:
+            problems.append(refused("routing_examples_invalid", spot, "too many problems: the rows from here on were not looked at"))
+            break
         if len(line.splitlines()) > 1 or b"\r" in line:
             message = "a carriage return, at which some readers end a line: end lines in \\n alone"
             problems.append(refused("routing_examples_invalid", spot, message))

@@ -13,12 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expert_kit.errors import ArchiveError
-from expert_kit.manifest import MANIFEST_NAME, path_clashes
+from expert_kit.manifest import MANIFEST_NAME, path_clashes, role_of
 from expert_kit.names import check_member_path, printable
 
 ATTESTATIONS = "META/attestations/"
 SIGNATURES = "META/signatures.jsonl"
 MAX_ENTRIES = 256
+MAX_META = 1 << 24
+"""Bytes of all members under ``META/``, which no signature covers."""
+MAX_SIGNATURES = 1 << 22
+"""Bytes of ``META/signatures.jsonl``; 32 signatures over the largest manifest have less."""
+MAX_MEMBER: dict[str, int] = {"config": 1 << 20, "probe": 1 << 20, "routing": 1 << 25, "tokenizer": 1 << 26}
+"""Bytes of a member by its role, where it is not ``MAX_TEXT``; only the size of the archive limits weights."""
+MAX_TEXT = 1 << 22
 MAX_SIZE = (1 << 32) - 1
 END_SIZE = 22
 CENTRAL_SIZE = 46
@@ -71,9 +78,10 @@ def layout(entries: Sequence[Entry]) -> Layout:
     Raises:
         UnsafePathError: a name that is no safe file name.
         ArchiveError: ``archive_member_order``, ``archive_duplicate_member``, ``archive_member_refused``,
-            ``archive_too_many_members`` or ``archive_too_large``.
+            ``archive_too_many_members``, ``archive_member_too_large`` or ``archive_too_large``.
     """
     _check_names([entry.name for entry in entries])
+    _check_sizes(entries)
     headers, bodies, central, position = [], [], [], 0
     for entry in entries:
         if position + entry.size > MAX_SIZE:
@@ -140,6 +148,29 @@ def _check_names(names: list[str]) -> None:
         raise ArchiveError(clash, code="archive_duplicate_member")
     if names[:1] != [MANIFEST_NAME] or names != sorted(names, key=member_order):
         raise ArchiveError(f"the members do not begin with {MANIFEST_NAME} or are not in order", code="archive_member_order")
+
+
+def _check_sizes(entries: Sequence[Entry]) -> None:
+    """Everything but weights is read into memory as a whole, so its size is limited before that."""
+    for entry in entries:
+        if entry.size > _limit(entry.name):
+            raise _member_too_large(entry.name, _limit(entry.name))
+    if sum(entry.size for entry in entries if entry.name.startswith(ATTESTATIONS)) > MAX_META:
+        raise _member_too_large("META/", MAX_META)
+
+
+def _limit(name: str) -> int:
+    if name == SIGNATURES:
+        return MAX_SIGNATURES
+    role = role_of(name)
+    # The manifest has a limit and a code of its own in the reader.
+    return MAX_SIZE if role == "weights" or name == MANIFEST_NAME else MAX_MEMBER.get(role or "", MAX_TEXT)
+
+
+def _member_too_large(name: str, limit: int) -> ArchiveError:
+    return ArchiveError(
+        f"{printable(name)} is larger than {limit} bytes", hint="ask the publisher for a new archive", code="archive_member_too_large"
+    )
 
 
 def _alignment(name: str) -> int:

@@ -1,52 +1,78 @@
-"""Adapter folder and source in, ``.expert`` file out. Needs no torch; the same input gives the same bytes."""
+"""Adapter folders and source in, ``.expert`` file out. Needs no torch; the same input gives the same bytes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
-from expert_kit.archive.adapter_check import check_adapter, config_of_spec, spec_of_config
+from expert_kit.archive.adapter_check import targets_digest
+from expert_kit.archive.conversion import BFLOAT16, logit_changes
+from expert_kit.archive.examples import parse_examples
 from expert_kit.archive.members import check_member
+from expert_kit.archive.packed import PackedAdapter, fit_problems, read_adapter, read_member, shared_adapter
+from expert_kit.archive.probe import MeasuredPrompt, Probe
 from expert_kit.archive.problems import Problem, Severity
-from expert_kit.archive.safetensors_header import parse_header
 from expert_kit.archive.source import ManifestSource, load_source
 from expert_kit.archive.writer import write_archive
 from expert_kit.bases import AdapterSpec, BaseRecord
-from expert_kit.errors import ArchiveError, BaseModelError, IncompatibleAdapterError, ManifestError, UnsupportedMemberError
+from expert_kit.errors import ArchiveError, BaseModelError, IncompatibleAdapterError, ManifestError, UsageError
 from expert_kit.manifest import (
     ROLES,
     WEIGHTS_NAME,
     AdapterBlock,
     BaseEntry,
+    EvalResult,
     FileEntry,
+    Lineage,
     Manifest,
     Requires,
     Routing,
+    Variant,
     describe_problems,
     role_of,
 )
 from expert_kit.names import ExpertRef, printable, sha256_digest
 
-CONFIG_NAME = "adapter_config.json"
 EXAMPLES_NAME = "routing/examples.jsonl"
 CARD_NAME = "README.md"
 SUFFIX = ".expert"
 _LEGAL = ("LICENSE", "NOTICE")
 
 
-def package(source_path: Path, out: Path, bases: Sequence[BaseRecord]) -> Path:
-    """Pack an expert; returns the path of the archive.
+class ProbeMaker(Protocol):
+    """Runs the base models for packing; ``inference`` has one."""
 
-    The configuration that goes in is generated: the trainer's own may hold local paths. ``LICENSE`` and ``NOTICE``
-    beside the source go in too.
+    def make(self, record: BaseRecord, spec: AdapterSpec, weights: bytes, texts: Sequence[str]) -> Probe:
+        """The probe of an adapter, at prompts from these texts."""
+
+    def measure(self, probe: Probe, record: BaseRecord, spec: AdapterSpec, weights: bytes) -> Sequence[MeasuredPrompt]:
+        """Another adapter at the prompts and tokens of a probe."""
+
+
+def package(
+    source_path: Path,
+    out: Path,
+    bases: Sequence[BaseRecord],
+    *,
+    probes: ProbeMaker | None = None,
+    dtype: str | None = None,
+    results: Sequence[EvalResult] = (),
+) -> Path:
+    """Pack an expert; returns the path of the archive. ``LICENSE`` and ``NOTICE`` beside the source go in too.
 
     Args:
         source_path: an ``expert.yaml``, or its folder.
         out: the file to write, or an existing folder for a file named ``<ns>.<name>-<version>.expert``.
         bases: the base models known here; the ones that the source names must be among them.
+        probes: makes a probe for each base; without it the archive has none, and installers cannot check what the
+            adapter does.
+        dtype: ``BF16`` rounds float32 weights; what that did to the probe's logits goes into the manifest.
+        results: to add to those of the source.
 
     Raises:
         ManifestError: the source has problems.
@@ -54,23 +80,50 @@ def package(source_path: Path, out: Path, bases: Sequence[BaseRecord]) -> Path:
         UnsupportedMemberError: the adapter is of a kind that is not supported.
         IncompatibleAdapterError: the adapter does not fit a base model, or has no effect; the message lists all problems.
         ArchiveError: a member is refused.
+        UsageError: ``conversion_unmeasured``, a ``dtype`` without ``probes``; ``conversion_source``; ``dtype_unknown``.
         CapacityError: the file cannot be written.
     """
-    source = load_source(source_path)
+    return pack(load_source(source_path), out, bases, probes=probes, dtype=dtype, results=results)
+
+
+def pack(
+    source: ManifestSource,
+    out: Path,
+    bases: Sequence[BaseRecord],
+    *,
+    probes: ProbeMaker | None = None,
+    dtype: str | None = None,
+    results: Sequence[EvalResult] = (),
+) -> Path:
+    """The same for a source that is loaded already."""
+    _check_dtype(dtype, probes)
     records = _records(source, bases)
-    members = _members(source)
-    spec = _spec(source.adapter, members[WEIGHTS_NAME])
-    members[CONFIG_NAME] = config_of_spec(spec)
-    manifest = build_manifest(source, spec, members, records)
-    problems = [problem for record in records for problem in check_adapter(spec, members[WEIGHTS_NAME], record.linears)]
-    problems += [problem for entry in manifest.files for problem in check_member(entry.path, entry.role, members[entry.path])]
+    adapters = {record.fingerprint.id: read_adapter(source, record.fingerprint.id, dtype) for record in records}
+    members, shared = _members(source), shared_adapter(adapters)
+    for adapter in adapters.values():
+        members |= adapter.members
+    problems = [problem for record in records for problem in fit_problems(adapters[record.fingerprint.id], record)]
+    problems += [problem for path in sorted(members) for problem in check_member(path, role_of(path) or "", members[path])]
     _raise_problems(problems)
+    if probes is not None:
+        made, changes = _probe_all(probes, records, adapters, members)
+        members |= made
+        results = (*results, *changes)
+        _raise_problems([problem for path, body in made.items() for problem in check_member(path, "probe", body)])
+    source = replace(source, eval=(*source.eval, *results))
+    manifest = build_manifest(source, shared.spec, members, records, adapters)
     stem = ExpertRef.parse(f"{source.name}@{source.version}").file_stem
     return write_archive(out / f"{stem}{SUFFIX}" if out.is_dir() else out, manifest, members)
 
 
-def build_manifest(source: ManifestSource, spec: AdapterSpec, members: Mapping[str, bytes], records: Sequence[BaseRecord]) -> Manifest:
-    """The manifest of these members.
+def build_manifest(
+    source: ManifestSource,
+    spec: AdapterSpec,
+    members: Mapping[str, bytes],
+    records: Sequence[BaseRecord],
+    adapters: Mapping[str, PackedAdapter] | None = None,
+) -> Manifest:
+    """The manifest of these members; ``adapters`` by the id of the base, where there is more than ``spec``.
 
     Raises:
         ManifestError: ``manifest_invalid``, the message lists all problems.
@@ -87,7 +140,7 @@ def build_manifest(source: ManifestSource, spec: AdapterSpec, members: Mapping[s
             summary=source.summary,
             tags=source.tags,
             files=tuple(_file_entry(path, members[path]) for path in sorted(members)),
-            bases=tuple(BaseEntry.of(record.fingerprint) for record in records),
+            bases=tuple(_base_entry(at, record, members, (adapters or {}).get(record.fingerprint.id)) for at, record in enumerate(records)),
             adapter=_block(spec),
             routing=Routing(examples=examples, parameters=parameters) if examples or parameters else None,
             card=CARD_NAME if CARD_NAME in members else None,
@@ -95,10 +148,55 @@ def build_manifest(source: ManifestSource, spec: AdapterSpec, members: Mapping[s
             conflicts=dict(source.conflicts) or None,
             capabilities=source.capabilities or None,
             eval=source.eval or None,
+            lineage=Lineage.model_validate_json(json.dumps(source.lineage)) if source.lineage else None,
         )
     except ValidationError as error:
-        raise ManifestError("; ".join(map(printable, describe_problems(error))), hint="correct the expert.yaml") from error
+        raise ManifestError("; ".join(map(printable, describe_problems(error))), hint="correct what is listed and pack again") from error
     return Manifest.parse(manifest.to_bytes())
+
+
+def _check_dtype(dtype: str | None, probes: ProbeMaker | None) -> None:
+    if dtype is None:
+        return
+    if dtype != BFLOAT16:
+        raise UsageError(f"unknown dtype {dtype!r}", hint="weights are converted to bf16 only", code="dtype_unknown")
+    if probes is None:
+        raise UsageError(
+            "converting weights without a probe would hide what it changes", hint="leave out --no-probe", code="conversion_unmeasured"
+        )
+
+
+def _base_entry(at: int, record: BaseRecord, members: Mapping[str, bytes], adapter: PackedAdapter | None) -> BaseEntry:
+    entry, probe, variant = BaseEntry.of(record.fingerprint), _probe_path(at), None
+    if adapter is not None and adapter.folder:
+        variant = Variant(
+            weights=adapter.folder + WEIGHTS_NAME,
+            rank=adapter.spec.r,
+            alpha=adapter.spec.lora_alpha,
+            targets_sha256=targets_digest(adapter.spec, record.linears),
+        )
+    return entry.model_copy(update={"probe": probe if probe in members else None, "variant": variant})
+
+
+def _probe_path(at: int) -> str:
+    return f"probe/{at}.json"
+
+
+def _probe_all(
+    probes: ProbeMaker, records: Sequence[BaseRecord], adapters: Mapping[str, PackedAdapter], members: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], list[EvalResult]]:
+    """A probe for each base, and what a conversion did to its logits."""
+    texts = [example.text for example in parse_examples(members.get(EXAMPLES_NAME, b"")) if example.split == "fit"]
+    made: dict[str, bytes] = {}
+    changes: list[EvalResult] = []
+    for at, record in enumerate(records):
+        adapter = adapters[record.fingerprint.id]
+        probe = probes.make(record, adapter.spec, adapter.weights, texts)
+        made[_probe_path(at)] = probe.to_bytes()
+        if adapter.before is not None:
+            spec, weights = adapter.before
+            changes += logit_changes(probe, probes.measure(probe, record, spec, weights), record.fingerprint.id)
+    return made, changes
 
 
 def _block(spec: AdapterSpec) -> AdapterBlock:
@@ -126,45 +224,13 @@ def _records(source: ManifestSource, bases: Sequence[BaseRecord]) -> list[BaseRe
 
 
 def _members(source: ManifestSource) -> dict[str, bytes]:
-    members = {WEIGHTS_NAME: _read(source.adapter, WEIGHTS_NAME)}
+    members = {}
     if source.examples is not None:
-        members[EXAMPLES_NAME] = _read(source.folder, source.examples.relative_to(source.folder).as_posix())
+        members[EXAMPLES_NAME] = read_member(source.folder, source.examples.relative_to(source.folder).as_posix())
     if source.card is not None:
-        members[CARD_NAME] = _read(source.folder, source.card.relative_to(source.folder).as_posix())
-    members.update({name: _read(source.folder, name) for name in _LEGAL if (source.folder / name).is_file()})
+        members[CARD_NAME] = read_member(source.folder, source.card.relative_to(source.folder).as_posix())
+    members.update({name: read_member(source.folder, name) for name in _LEGAL if (source.folder / name).is_file()})
     return members
-
-
-def _spec(folder: Path, weights: bytes) -> AdapterSpec:
-    config = _read(folder, CONFIG_NAME)
-    dtypes = sorted({info.dtype for info in parse_header(weights).values()})
-    if len(dtypes) != 1:
-        raise IncompatibleAdapterError(
-            f"{WEIGHTS_NAME} mixes {', '.join(dtypes)}", hint="save all tensors of the adapter in one dtype", code="tensor_dtype"
-        )
-    return spec_of_config(config, dtypes[0])
-
-
-def _read(folder: Path, name: str) -> bytes:
-    path = folder / name
-    if path.is_symlink():
-        raise ManifestError(f"{printable(str(path))} is a link", hint="put the file itself there", code="source_unreadable")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(folder, name, error) from error
-
-
-def _unreadable(folder: Path, name: str, error: OSError) -> ManifestError | UnsupportedMemberError:
-    if name == WEIGHTS_NAME and (folder / "adapter_model.bin").exists():
-        return UnsupportedMemberError(
-            f"{printable(str(folder))} has adapter_model.bin, which is a pickle", hint="save the adapter as safetensors"
-        )
-    return ManifestError(
-        f"cannot read {printable(str(folder / name))}: {error.strerror}",
-        hint="point 'adapter' at a folder saved by PEFT",
-        code="source_unreadable",
-    )
 
 
 def _raise_problems(problems: Sequence[Problem]) -> None:
@@ -172,5 +238,5 @@ def _raise_problems(problems: Sequence[Problem]) -> None:
     if not bad:
         return
     message = "; ".join(f"{problem.where}: {problem.message}" for problem in dict.fromkeys(bad))
-    kind = IncompatibleAdapterError if bad[0].code.startswith(("adapter_", "tensor_")) else ArchiveError
+    kind = IncompatibleAdapterError if bad[0].code.startswith(("adapter_", "tensor_", "probe_")) else ArchiveError
     raise kind(message, hint="correct what is listed and pack again", code=bad[0].code)

@@ -27,6 +27,7 @@ from expert_kit.archive.layout import (
     parse_directory,
     parse_end,
 )
+from expert_kit.archive.safetensors_header import TensorInfo, header_end, parse_head
 from expert_kit.errors import ArchiveError, DigestMismatchError
 from expert_kit.manifest import MANIFEST_NAME, MAX_MANIFEST_SIZE, FileEntry, Manifest
 from expert_kit.names import MAX_PATH_LENGTH, printable
@@ -134,23 +135,38 @@ class ArchiveReader:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Pieces of a body of at most 1 MiB; the check comes after the last one. Errors as for :meth:`read`."""
-        position = self._index.get(name)
-        if position is None:
-            raise ArchiveError(f"{self._label} has no member {printable(name)!r}", code="archive_no_member")
-        entry, wanted = self._layout.entries[position], self._files.get(name)
+        entry, offset = self._find(name)
+        wanted = self._files.get(name)
         crc, sha256 = 0, hashlib.sha256()
-        for piece in self._body(entry, self._layout.bodies[position]):
+        for piece in self._body(entry, offset):
             crc = zlib.crc32(piece, crc)
             sha256.update(piece)
             yield piece
         if crc != entry.crc or (wanted is not None and "sha256:" + sha256.hexdigest() != wanted.sha256):
             raise DigestMismatchError(f"{self._label}: the bytes of {entry.name} are not the ones that were packed", hint=_HINT)
 
+    def tensors(self, name: str) -> dict[str, TensorInfo]:
+        """Tensors of a safetensors member by its header alone; the rest of the body is not read, and no digest is checked.
+
+        Raises:
+            ArchiveError: ``tensor_header``, the whole file would be refused; ``archive_no_member``.
+        """
+        entry, offset = self._find(name)
+        end = header_end(self._read_at(offset, min(8, entry.size)), entry.size)
+        return parse_head(self._read_at(offset, end), entry.size)
+
     def check_bodies(self) -> None:
         """Read every body once. Errors as for :meth:`read`."""
         for entry in self.entries:
             for _ in self.chunks(entry.name):
                 pass
+
+    def _find(self, name: str) -> tuple[Entry, int]:
+        """The entry of a member and where its body begins."""
+        position = self._index.get(name)
+        if position is None:
+            raise ArchiveError(f"{self._label} has no member {printable(name)!r}", code="archive_no_member")
+        return self._layout.entries[position], self._layout.bodies[position]
 
     def _body(self, entry: Entry, offset: int) -> Iterator[bytes]:
         end = offset + entry.size

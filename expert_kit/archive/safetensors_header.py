@@ -17,13 +17,15 @@ from typing import Any
 from expert_kit.errors import ArchiveError
 from expert_kit.names import printable
 
-MAX_HEADER_SIZE = 1 << 24
+MAX_HEADER_SIZE = 1 << 23
 MAX_TENSORS = 1 << 16
 ITEM_SIZE = {"F32": 4, "F16": 2, "BF16": 2}
 _METADATA = {"format": "pt"}
 # The library sorts by this, descending, then by name.
 _DTYPE_ORDER = {"F16": 0, "BF16": 1, "F32": 2}
 _ZERO, _ONE = b"\x00", b"\x01"
+# Commas and opening brackets of one tensor in the header.
+_MARKS = 8
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,33 @@ def parse_header(data: bytes | bytearray | memoryview) -> dict[str, TensorInfo]:
             other spelling, order, padding or metadata, a hole, an overlap, bytes left over, another dtype, no tensors.
     """
     buffer = memoryview(data).cast("B")
-    size = int.from_bytes(buffer[:8], "little")
-    if len(buffer) < 8 or not 0 < size <= min(MAX_HEADER_SIZE, len(buffer) - 8):
+    return parse_head(buffer[: header_end(buffer[:8], len(buffer))], len(buffer))
+
+
+def header_end(first: bytes | memoryview, size: int) -> int:
+    """Where the header ends in a file of ``size`` bytes that begins with these eight.
+
+    Raises:
+        ArchiveError: ``tensor_header``.
+    """
+    length = int.from_bytes(first, "little")
+    if len(first) < 8 or not 0 < length <= min(MAX_HEADER_SIZE, size - 8):
         raise _refuse("the header does not fit into the file")
-    stored = bytes(buffer[8 : 8 + size])
-    tensors = _tensors(_parse_json(stored), 8 + size)
-    if write_header({name: (info.dtype, info.shape) for name, info in tensors.items()})[8:] != stored:
+    return 8 + length
+
+
+def parse_head(head: bytes | memoryview, size: int) -> dict[str, TensorInfo]:
+    """The same as :func:`parse_header` for the beginning of a file of ``size`` bytes, up to :func:`header_end`."""
+    stored = bytes(head[8:])
+    tensors = _tensors(_parse_json(stored), len(head))
+    try:
+        spelled = write_header({name: (info.dtype, info.shape) for name, info in tensors.items()})
+    except UnicodeEncodeError as error:
+        raise _refuse("a name is no text") from error
+    if spelled[8:] != stored:
         raise _refuse("the header is not spelled as expert-kit and PEFT write it")
     # Spelling fixes the offsets: in order, without holes and overlaps. What is left is the end of the file.
-    if max(info.end for info in tensors.values()) != len(buffer):
+    if max(info.end for info in tensors.values()) != size:
         raise _refuse("the tensors do not end where the file ends")
     return tensors
 
@@ -96,6 +116,9 @@ _F16_EXPONENT, _LOW_SEVEN, _TOP_BIT = _table(0x7C), _table(0x7F), _table(0x80)
 
 
 def _parse_json(stored: bytes) -> dict[str, Any]:
+    # A few bytes of JSON become a hundred bytes of objects, so their number is limited before they are made.
+    if sum(map(stored.count, (b",", b"[", b"{"))) > _MARKS * MAX_TENSORS:
+        raise _refuse(f"more than {MAX_TENSORS} tensors")
     try:
         header = json.loads(stored.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -47,8 +47,10 @@ class ManifestSource:
     bases: tuple[str, ...]
     """Ids of the base models, one at least."""
     adapter: Path
-    """Folder as PEFT saves it: ``adapter_config.json`` and ``adapter_model.safetensors``."""
+    """Folder as PEFT saves it: ``adapter_config.json`` and ``adapter_model.safetensors``. For all bases not in ``variants``."""
     folder: Path
+    variants: Mapping[str, Path] = field(default_factory=dict)
+    """Adapter folder of a base, by its id, that has weights of its own; ``adapter`` is the first of them if all have."""
     examples: Path | None = None
     card: Path | None = None
     eval: tuple[EvalResult, ...] = ()
@@ -56,6 +58,8 @@ class ManifestSource:
     capabilities: tuple[str, ...] = ()
     requires: Mapping[str, Any] = field(default_factory=dict)
     conflicts: Mapping[str, str] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    """As ``merge`` wrote it; see ``manifest.Lineage``."""
 
 
 class _Strict(BaseModel):
@@ -72,6 +76,14 @@ class _Requires(_Strict):
     experts: dict[FullName, VersionRange] | None = None
 
 
+class _Base(_Strict):
+    id: BaseId
+    adapter: str | None = None
+
+
+_Bases = BaseId | _Base | Annotated[list[BaseId | _Base], Field(min_length=1, max_length=64)]
+
+
 class _Source(_Strict):
     name: FullName
     version: SemVer
@@ -79,14 +91,21 @@ class _Source(_Strict):
     license: LicenseExpression
     summary: Text
     tags: list[Slug] = []
-    base: BaseId | Annotated[list[BaseId], Field(min_length=1)]
-    adapter: str
+    base: _Bases
+    adapter: str | None = None
     routing: _Routing = _Routing()
     card: str | None = None
     eval: str | None = None
     capabilities: list[Slug] = []
     requires: _Requires | None = None
     conflicts: dict[FullName, VersionRange] = {}
+    lineage: dict[str, Any] = {}
+
+    @property
+    def bases(self) -> list[_Base]:
+        """All bases in the order written, each in its long form."""
+        listed = self.base if isinstance(self.base, list) else [self.base]
+        return [_Base(id=one) if isinstance(one, str) else one for one in listed]
 
 
 class _Result(BaseModel):
@@ -126,6 +145,7 @@ def load_source(path: Path) -> ManifestSource:
 
 
 def _resolve(folder: Path, source: _Source, results: tuple[EvalResult, ...]) -> ManifestSource:
+    variants = {base.id: folder / base.adapter for base in source.bases if base.adapter is not None}
     return ManifestSource(
         name=source.name,
         version=source.version,
@@ -133,9 +153,10 @@ def _resolve(folder: Path, source: _Source, results: tuple[EvalResult, ...]) -> 
         license=source.license,
         summary=source.summary,
         tags=tuple(sorted(set(source.tags))),
-        bases=(source.base,) if isinstance(source.base, str) else tuple(source.base),
-        adapter=folder / source.adapter,
+        bases=tuple(base.id for base in source.bases),
+        adapter=folder / source.adapter if source.adapter is not None else next(iter(variants.values())),
         folder=folder,
+        variants=variants,
         examples=folder / source.routing.examples if source.routing.examples is not None else None,
         card=folder / source.card if source.card is not None else None,
         eval=results,
@@ -143,21 +164,34 @@ def _resolve(folder: Path, source: _Source, results: tuple[EvalResult, ...]) -> 
         capabilities=tuple(sorted(set(source.capabilities))),
         requires=source.requires.model_dump(by_alias=True, exclude_none=True) if source.requires else {},
         conflicts=source.conflicts,
+        lineage=source.lineage,
     )
 
 
 def _path_problems(folder: Path, source: _Source) -> Iterator[str]:
     named = {"adapter": source.adapter, "routing.examples": source.routing.examples, "card": source.card, "eval": source.eval}
-    for label, text in named.items():
+    folders = {f"base.{base.id}.adapter": base.adapter for base in source.bases}
+    for label, text in {**named, **folders}.items():
         if text is None:
             continue
-        wanted = folder / text
+        wanted, is_folder = folder / text, label.endswith("adapter")
         if not _is_inside(folder, text):
             yield f"{label}: {printable(text)!r} is not a path inside the folder of the source"
-        elif label == "adapter" and not wanted.is_dir():
+        elif is_folder and not wanted.is_dir():
             yield f"{label}: there is no folder {printable(text)!r}"
-        elif label != "adapter" and not wanted.is_file():
+        elif not is_folder and not wanted.is_file():
             yield f"{label}: there is no file {printable(text)!r}"
+    yield from _base_problems(source)
+
+
+def _base_problems(source: _Source) -> Iterator[str]:
+    sharing = [base.id for base in source.bases if base.adapter is None]
+    if source.adapter is None and sharing:
+        yield f"adapter: there is none for {', '.join(sharing)}"
+    if source.adapter is not None and not sharing:
+        yield "adapter: every base has an adapter of its own"
+    for twice in sorted({base.id for base in source.bases if [other.id for other in source.bases].count(base.id) > 1}):
+        yield f"base: {twice} stands twice"
 
 
 def _is_inside(folder: Path, text: str) -> bool:

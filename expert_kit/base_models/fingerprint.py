@@ -74,6 +74,7 @@ def _structure(folder: Path) -> tuple[tuple[Linear, ...], dict[str, int]]:
     import torch
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
 
     try:
         # Said aloud: left out, transformers asks on stdin whether to run the code that a folder brings.
@@ -86,8 +87,10 @@ def _structure(folder: Path) -> tuple[tuple[Linear, ...], dict[str, int]]:
     linears = tuple(
         sorted(
             (name, module.out_features, module.in_features)
+            if isinstance(module, torch.nn.Linear)
+            else (name, *reversed(module.weight.shape))
             for name, module in model.named_modules()
-            if isinstance(module, torch.nn.Linear) and module is not head
+            if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
         )
     )
     text = config.get_text_config()

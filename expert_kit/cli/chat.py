@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from expert_kit.cli.engine import note_answer, open_engine
 from expert_kit.cli.exits import OK, exit_code
-from expert_kit.cli.generate import MaxNewTokens, MinP, RepetitionPenalty, Seed, Temperature, TopK, TopP, check_request
+from expert_kit.cli.generate import MaxNewTokens, MinP, NoRepeatNgramSize, RepetitionPenalty, Seed, Temperature, TopK, TopP, check_request
 from expert_kit.cli.options import Base, Choice, Device, Dtype, Experts, Quantization, read_choice, read_choices
 from expert_kit.cli.output import emit, emit_piece, note, show_error
 from expert_kit.errors import ExpertKitError, UsageError
@@ -35,6 +35,7 @@ def chat(
     top_p: TopP = 1.0,
     min_p: MinP = 0.0,
     repetition_penalty: RepetitionPenalty = 1.0,
+    no_repeat_ngram_size: NoRepeatNgramSize = 0,
     seed: Seed = None,
     device: Device = "auto",
     dtype: Dtype = "bfloat16",
@@ -51,6 +52,7 @@ def chat(
         "top_p": top_p,
         "min_p": min_p,
         "repetition_penalty": repetition_penalty,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
         "seed": seed,
     }
     check_request(experts, sampling)

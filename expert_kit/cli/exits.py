@@ -10,6 +10,8 @@ OK: Final = 0
 BUG: Final = 1
 USAGE: Final = 2
 REFUSED: Final = 4
+UNSOUND: Final = 9
+"""The same as for an error of the registry: ``doctor`` has found some."""
 INTERRUPTED: Final = 130
 OUTPUT_CLOSED: Final = 141
 """Whoever read our output went away, as with ``| head``; what a shell reports for other programs then."""
@@ -25,6 +27,7 @@ EXIT_CODES: Final[dict[type[errors.ExpertKitError], int]] = {
     errors.UnsignedError: REFUSED,
     errors.UntrustedKeyError: REFUSED,
     errors.KeyFileError: REFUSED,
+    errors.RevokedError: REFUSED,
     errors.IncompatibleAdapterError: 5,
     errors.BaseMismatchError: 5,
     errors.UnsupportedMemberError: 5,
@@ -40,6 +43,8 @@ EXIT_CODES: Final[dict[type[errors.ExpertKitError], int]] = {
     errors.RegistryError: 9,
     errors.AlreadyInstalledError: 9,
     errors.BlobDigestError: 9,
+    errors.ResolutionError: 9,
+    errors.LockError: 9,
     errors.CheckUnavailableError: 10,
     errors.RouteAbstainedError: 11,
     errors.TrainingError: 12,

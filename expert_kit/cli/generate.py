@@ -11,6 +11,7 @@ from expert_kit.cli.engine import note_answer, open_engine
 from expert_kit.cli.options import Base, Choice, Device, Dtype, Experts, Json, Prompt, Quantization, read_choices, read_prompt
 from expert_kit.cli.output import emit, emit_json, emit_piece
 from expert_kit.cli.quiet import quiet_libraries
+from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from expert_kit.inference import ExpertEngine, GenerationResult
@@ -21,8 +22,11 @@ TopK = Annotated[int, typer.Option(help="Keep the k likeliest tokens; 0 keeps al
 TopP = Annotated[float, typer.Option(help="Keep the smallest set of tokens with this probability.")]
 MinP = Annotated[float, typer.Option(help="Drop tokens below this share of the likeliest one's probability.")]
 RepetitionPenalty = Annotated[float, typer.Option(help="Above 1 makes tokens that were seen less likely.")]
+NoRepeatNgramSize = Annotated[int, typer.Option(help="No run of so many tokens occurs twice; 0 allows all.")]
 Seed = Annotated[int | None, typer.Option(help="Makes a sampled answer repeatable.", show_default=False)]
 Stop = Annotated[list[str] | None, typer.Option(help="End the answer before this text; may repeat.", show_default=False)]
+Logprobs = Annotated[bool, typer.Option("--logprobs", help="With --json: how likely the model thought each token.")]
+TopLogprobs = Annotated[int, typer.Option(help="With --logprobs: also the likeliest tokens at each place, up to 20.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail with exit code 11 if the router finds no expert.")]
 
 
@@ -36,8 +40,11 @@ def generate(
     top_p: TopP = 1.0,
     min_p: MinP = 0.0,
     repetition_penalty: RepetitionPenalty = 1.0,
+    no_repeat_ngram_size: NoRepeatNgramSize = 0,
     seed: Seed = None,
     stop: Stop = None,
+    logprobs: Logprobs = False,
+    top_logprobs: TopLogprobs = 0,
     strict: Strict = False,
     device: Device = "auto",
     dtype: Dtype = "bfloat16",
@@ -45,6 +52,8 @@ def generate(
     json: Json = False,
 ) -> None:
     """Answer one prompt. The answer streams to stdout, who gave it goes to stderr."""
+    if logprobs and not json:
+        raise UsageError("--logprobs needs --json", hint="add --json; a text on a terminal has no room for them")
     text, experts = read_prompt(prompt), read_choices(expert)
     sampling: dict[str, Any] = {
         "max_new_tokens": max_new_tokens,
@@ -53,8 +62,11 @@ def generate(
         "top_p": top_p,
         "min_p": min_p,
         "repetition_penalty": repetition_penalty,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
         "seed": seed,
         "stop": tuple(stop or ()),
+        "logprobs": logprobs,
+        "top_logprobs": top_logprobs,
     }
     check_request(experts, sampling)
     with open_engine(base, device=device, dtype=dtype, quantization=quantization) as engine:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,9 @@ from expert_kit.cli.output import emit, emit_json
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
-    from expert_kit.registry import InstalledExpert, RoutingExample
+    from expert_kit.registry import Change, InstalledExpert, RoutingExample
+
+_CHANGES = 10
 
 
 def info(name: Annotated[str, typer.Argument(help="ns/name, or ns/name@version.", show_default=False)], json: Json = False) -> None:
@@ -23,16 +26,20 @@ def info(name: Annotated[str, typer.Argument(help="ns/name, or ns/name@version."
     registry = Registry.default()
     expert = registry.get(name)
     examples = registry.examples(expert)
+    changes, dependents = registry.history(expert.ref), registry.dependents(expert.ref)
     if json:
-        emit_json({**expert_json(expert), "examples": [{"text": one.text, "split": one.split} for one in examples]})
+        more = {"examples": [asdict(one) for one in examples], "history": [asdict(one) for one in changes]}
+        emit_json({**expert_json(expert), **more, "dependents": [str(one.ref) for one in dependents]})
         return
-    for label, value in _lines(expert, examples):
+    for label, value in (*_lines(expert, examples), *_around(expert, changes, dependents)):
         emit(f"{label}: {printable(value)}")
 
 
 def _lines(expert: InstalledExpert, examples: list[RoutingExample]) -> Iterator[tuple[str, str]]:
     adapter = expert.adapter
     yield "expert", str(expert.ref) + ("" if expert.current else " (not the current version)")
+    if expert.yanked is not None:
+        yield "yanked", expert.yanked
     yield "summary", expert.summary
     yield "publisher", expert.publisher
     yield "license", expert.license
@@ -46,3 +53,16 @@ def _lines(expert: InstalledExpert, examples: list[RoutingExample]) -> Iterator[
     yield "routing", f"{len(examples)} examples" + (f', such as "{examples[0].text}"' if examples else "")
     for entry in expert.files:
         yield "file", f"{entry.path}  {entry.size} bytes  {entry.sha256}"
+
+
+def _around(expert: InstalledExpert, changes: Sequence[Change], dependents: Sequence[InstalledExpert]) -> Iterator[tuple[str, str]]:
+    yield "requires", _ranges(expert.requires)
+    yield "conflicts", _ranges(expert.conflicts)
+    yield "capabilities", ", ".join(expert.capabilities) or "none"
+    yield "needed by", ", ".join(str(one.ref) for one in dependents) or "none"
+    for change in changes[-_CHANGES:]:
+        yield "current", f"{change.version} since {change.since} ({change.cause})"
+
+
+def _ranges(ranges: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {wanted}" for name, wanted in ranges.items()) or "none"

@@ -3,71 +3,83 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from expert_kit.cli.experts import expert_json
+from expert_kit.cli.installing import AllowDowngrade, AllowMissingBase, Indexes, Pre, describe, offer, show_proposal, terms
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import ask, emit, emit_json, is_interactive, note
-from expert_kit.names import printable
+from expert_kit.cli.output import emit, emit_json, note
+from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
-    from expert_kit.registry import InstalledExpert
-    from expert_kit.signing import FirstUse
-
-_WARNINGS: Final = {
-    "base_family": "made on another copy of the base model than the one here",
-    "base_pending": "its base model is not here; what depends on it is checked when it is first used",
-    "signature_first_use": "its key is trusted from now on",
-    "signature_missing": "installed without a signature: nobody vouches for it",
-    "signature_skipped": "trust.toml says not to look at its signatures",
-    "signature_untrusted_key": "signed by a key that nobody trusts; trust.toml says to let it in",
-}
+    from expert_kit.registry import InstalledExpert, Registry
+    from expert_kit.registry.batch import Terms
+    from expert_kit.registry.index import Index
+    from expert_kit.registry.proposal import Proposal
 
 
 def install(
-    archives: Annotated[list[Path], typer.Argument(help="Signed .expert files.", show_default=False)],
-    allow_missing_base: Annotated[
-        bool, typer.Option("--allow-missing-base", help="Take an expert whose base model is not here yet.")
-    ] = False,
-    allow_downgrade: Annotated[
-        bool, typer.Option("--allow-downgrade", help="Take a lower version than one that was installed before.")
-    ] = False,
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Signed .expert files; or ns/name, ns/name@RANGE (with --index).", metavar="FILE|NAME[@RANGE]", show_default=False
+        ),
+    ] = None,
+    index: Indexes = None,
+    pre: Pre = False,
+    allow_missing_base: AllowMissingBase = False,
+    allow_downgrade: AllowDowngrade = False,
     unsafe_allow_unsigned: Annotated[
         bool, typer.Option("--unsafe-allow-unsigned", help="Take an archive that nobody signed; its content can be anyone's.")
     ] = False,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Exactly what the lock file says, or nothing.")] = False,
+    lock: Annotated[Path, typer.Option("--lock", help="The lock file for --frozen.")] = Path("expert.lock"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; signatures are not checked.")] = False,
     json: Json = False,
 ) -> None:
-    """Verify and install archives. Each one is installed wholly or not at all."""
-    options: dict[str, Any] = {
-        "allow_missing_base": allow_missing_base,
-        "allow_downgrade": allow_downgrade,
-        "unsafe_allow_unsigned": unsafe_allow_unsigned,
-    }
-    installed = []
-    for archive in archives:
-        installed.append(_install(archive, options))
-        if not json:
-            emit(str(installed[-1].ref))
+    """Verify and install archives and what they require. All of them are installed, or none is."""
+    from expert_kit.registry import Registry
+
+    registry = Registry.default()
+    accepted = terms(allow_missing_base, allow_downgrade, unsafe_allow_unsigned)
+    words, offered = wanted or [], offer(index)
+    if frozen:
+        _frozen(registry, lock, words, accepted, offered, dry_run=dry_run, json=json)
+        return
+    if not words:
+        raise UsageError("name archives or experts", hint="expert-kit install FILE.expert", code="install_what")
+    from expert_kit.registry.proposal import carry_out, propose_install
+
+    proposal = propose_install(registry, words, accepted, offered, pre=pre)
+    if dry_run:
+        show_proposal(proposal, dry_run=True, json=json)
+        return
+    _report(registry, proposal, carry_out(registry, proposal, accepted), json=json)
+
+
+def _frozen(registry: Registry, path: Path, files: list[str], accepted: Terms, offered: Index, *, dry_run: bool, json: bool) -> None:
+    from expert_kit.registry.lock import check_locked, propose_frozen, read_lock
+    from expert_kit.registry.proposal import carry_out
+
+    locked = read_lock(path)
+    proposal = propose_frozen(registry, locked, files, accepted, offered)
+    if dry_run:
+        show_proposal(proposal, dry_run=True, json=json)
+        return
+    _report(registry, proposal, carry_out(registry, proposal, accepted, lambda expert: check_locked(locked, expert, accepted)), json=json)
+    note(f"{len(locked)} experts are installed as the lock file says")
+
+
+def _report(registry: Registry, proposal: Proposal, installed: list[InstalledExpert], *, json: bool) -> None:
+    kept = [registry.get(step.candidate.ref) for step in proposal.kept]
     if json:
-        emit_json([expert_json(expert) for expert in installed])
-
-
-def _install(archive: Path, options: dict[str, Any]) -> InstalledExpert:
-    from expert_kit.base_models import BaseStore
-    from expert_kit.registry import Registry, bases_dir
-
-    ask = _ask if is_interactive() else None
-    expert = Registry.default().install(archive, bases=BaseStore(bases_dir()).records(), ask=ask, **options)
-    note(f"installed {expert.ref} ({expert.trust}) for {expert.base.id}")
-    for code in expert.warnings:
-        note(f"warning[{code}]: {_WARNINGS.get(code, f'see `expert-kit validate {printable(str(archive))}`')}")
-    return expert
-
-
-def _ask(use: FirstUse) -> bool:
-    note(f"{use.full_name} is signed by a key that has not been seen before:")
-    note(f"  {use.key_id}")
-    note(f"Compare it with the fingerprint that the publisher {use.publisher} has announced elsewhere.")
-    return ask(f"Trust this key for {use.scope} from now on?")
+        emit_json([expert_json(expert) for expert in (*kept, *installed)])
+    for expert in kept:
+        emit(str(expert.ref)) if not json else None
+        note(f"{expert.ref} is installed already; a newer one: expert-kit update {expert.ref.full_name} --index DIR")
+    reasons = {step.candidate.ref: step.because for step in proposal.plan.steps}
+    for expert in installed:
+        emit(str(expert.ref)) if not json else None
+        describe(expert, reasons.get(expert.ref, ()))

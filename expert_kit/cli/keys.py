@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from expert_kit.cli.options import Json, PassphraseFile, Quiet, read_passphrase
-from expert_kit.cli.output import emit, emit_json, emit_table, is_interactive, note
-from expert_kit.errors import UsageError
+from expert_kit.cli.output import emit, emit_json, emit_table, note
+from expert_kit.cli.roots import cosign, root, rotate
+from expert_kit.cli.secrets import ask_passphrase
+from expert_kit.cli.trust import trust_key, trust_store
 
 if TYPE_CHECKING:
-    from expert_kit.signing import KeyInfo, TrustStore
+    from expert_kit.signing import KeyInfo
 
 keys = typer.Typer(help="Make signing keys, and say whose keys to trust.", no_args_is_help=True)
 
@@ -65,32 +67,31 @@ def list_keys(
 
 
 @keys.command(epilog="Example: expert-kit keys trust sha256:... --scope 'acme/*'")
-def trust(key: _Key, scope: _Scope) -> None:
+def trust(
+    key: _Key,
+    scope: _Scope,
+    expires: Annotated[str, typer.Option("--expires", help="Last day, YYYY-MM-DD in UTC; without it the key does not expire.")] = "",
+    json: Json = False,
+) -> None:
     """Let a key sign for a scope."""
-    fingerprint = _identify(key)
-    _trust_store().trust(scope, fingerprint)
-    emit(fingerprint)
-    note(f"may now sign for {scope}")
+    trust_key(key, scope, expires, as_json=json)
 
 
 @keys.command(epilog="Example: expert-kit keys untrust sha256:... --scope 'acme/*'")
-def untrust(key: _Key, scope: _Scope) -> None:
+def untrust(key: _Key, scope: _Scope, json: Json = False) -> None:
     """Stop trusting a key for a scope. What is installed stays installed."""
     fingerprint = _identify(key)
-    _trust_store().remove(scope, fingerprint)
+    trust_store().remove(scope, fingerprint)
+    if json:
+        emit_json({"scope": scope, "key_id": fingerprint})
+        return
     emit(fingerprint)
     note(f"no longer signs for {scope}")
 
 
-def ask_passphrase(*, confirm: bool = False) -> str:
-    """Ask at the terminal, without an echo.
-
-    Raises:
-        UsageError: ``passphrase_needs_terminal``.
-    """
-    if not is_interactive():
-        raise UsageError("there is no terminal to ask for a passphrase", hint="use --passphrase-file", code="passphrase_needs_terminal")
-    return str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+keys.command("root", epilog="Example: expert-kit keys root acme --root-key offline --key release")(root)
+keys.command("rotate", epilog="Example: expert-kit keys rotate root.json --add release-2 --drop release")(rotate)
+keys.command("cosign", epilog="Example: expert-kit keys cosign 2.root.json --key offline-2")(cosign)
 
 
 def _own() -> list[dict[str, Any]]:
@@ -101,8 +102,12 @@ def _own() -> list[dict[str, Any]]:
 
 
 def _trusted() -> list[dict[str, Any]]:
-    policies = _trust_store().list()
-    return [{"scope": policy.scope, "level": policy.level, "key_id": key} for policy in policies for key in policy.keys]
+    policies = trust_store().list()
+    return [
+        {"scope": policy.scope, "level": policy.level, "key_id": key, "expires": policy.expires.get(key, "")}
+        for policy in policies
+        for key in policy.keys
+    ]
 
 
 def _plain(info: KeyInfo) -> dict[str, Any]:
@@ -114,10 +119,3 @@ def _identify(text: str) -> str:
     from expert_kit.signing import identify
 
     return identify(text, keys_dir())
-
-
-def _trust_store() -> TrustStore:
-    from expert_kit.registry import home
-    from expert_kit.signing import TrustStore
-
-    return TrustStore(home())

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from expert_kit.cli.experts import expert_json
+from typing import Annotated
+
+import typer
+
+from expert_kit.cli.experts import Capabilities, ForBase, License, Limit, Namespace, Tags, emit_summaries
 from expert_kit.cli.options import Json, Quiet
-from expert_kit.cli.output import emit, emit_json, emit_table, note
+from expert_kit.cli.output import note
 
 
-def list_experts(json: Json = False, quiet: Quiet = False) -> None:
+def list_experts(
+    tag: Tags = None,
+    license: License = None,
+    base: ForBase = None,
+    namespace: Namespace = None,
+    capability: Capabilities = None,
+    current: Annotated[bool, typer.Option("--current", help="Only the versions that a name without one means.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Withdrawn (yanked) versions too.")] = False,
+    limit: Limit = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """List the installed experts. A * marks the version that a name without one means."""
-    from expert_kit.registry import Registry
+    from expert_kit.registry import Query, Registry
 
-    experts = Registry.default().list()
-    if quiet:
-        for expert in experts:
-            emit(str(expert.ref))
-    elif json:
-        emit_json([expert_json(expert) for expert in experts])
-    elif not experts:
-        note("no experts are installed; next: expert-kit install FILE.expert")
-    else:
-        emit_table(
-            ("", "EXPERT", "BASE", "TRUST", "SUMMARY"),
-            [("*" if one.current else "", str(one.ref), f"{one.base.id} ({one.base_match})", one.trust, one.summary) for one in experts],
-        )
+    query = Query(
+        namespace=namespace,
+        tags=tuple(tag or ()),
+        license=license,
+        base=base,
+        capabilities=tuple(capability or ()),
+        current_only=current,
+        yanked=all,
+        limit=limit,
+    )
+    found = Registry.default().find(query)
+    emit_summaries(found, json=json, quiet=quiet)
+    if not found and not json and not quiet:
+        note(_nothing(query == Query()))
+
+
+def _nothing(unfiltered: bool) -> str:
+    return "no experts are installed; next: expert-kit install FILE.expert" if unfiltered else "no installed expert fits these filters"

@@ -10,22 +10,40 @@ from typing import Annotated, Any
 import typer
 
 from expert_kit import __version__
+from expert_kit.cli.attest import attest
 from expert_kit.cli.base import base
 from expert_kit.cli.chat import chat
+from expert_kit.cli.coercion import LeanCommand, LeanGroup
+from expert_kit.cli.convert import convert
+from expert_kit.cli.doctor import doctor
 from expert_kit.cli.eval import evaluate
 from expert_kit.cli.exits import BUG, INTERRUPTED, OK, OUTPUT_CLOSED, exit_code
+from expert_kit.cli.export import export
+from expert_kit.cli.gaps import gaps
+from expert_kit.cli.gc import gc
 from expert_kit.cli.generate import generate
 from expert_kit.cli.info import info
 from expert_kit.cli.install import install
 from expert_kit.cli.keys import keys
 from expert_kit.cli.list import list_experts
+from expert_kit.cli.lock import lock
+from expert_kit.cli.merge import merge
+from expert_kit.cli.oms import oms
 from expert_kit.cli.output import emit, is_debugging, note, set_up_streams, show_error
 from expert_kit.cli.package import package
+from expert_kit.cli.revoke import revoke
+from expert_kit.cli.rollback import rollback
 from expert_kit.cli.route import route
+from expert_kit.cli.router import router
+from expert_kit.cli.search import search
 from expert_kit.cli.sign import sign
 from expert_kit.cli.train import train
+from expert_kit.cli.trust import trust
 from expert_kit.cli.uninstall import uninstall
+from expert_kit.cli.update import update
 from expert_kit.cli.validate import validate
+from expert_kit.cli.verify import verify
+from expert_kit.cli.yank import yank
 from expert_kit.errors import ExpertKitError, UsageError
 
 COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
@@ -33,15 +51,35 @@ COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "generate": (generate, 'Example: expert-kit generate "How many customers are from Oslo?" --expert expert-kit/sql'),
     "chat": (chat, "Example: expert-kit chat --expert auto"),
     "route": (route, 'Example: expert-kit route "Differentiate x**3" --explain'),
+    "router": (router, ""),
+    "gaps": (gaps, "Example: expert-kit gaps --on"),
     "list": (list_experts, "Example: expert-kit list --json"),
+    "search": (search, 'Example: expert-kit search "sql queries" --tag sql'),
     "info": (info, "Example: expert-kit info expert-kit/sql"),
     "install": (install, "Example: expert-kit install expert-kit.sql-0.1.0.expert"),
+    "update": (update, "Example: expert-kit update --index dist --dry-run"),
     "uninstall": (uninstall, "Example: expert-kit uninstall expert-kit/sql --yes"),
+    "rollback": (rollback, "Example: expert-kit rollback expert-kit/sql"),
+    "lock": (lock, "Example: expert-kit lock --out expert.lock"),
+    "export": (export, "Example: expert-kit export expert-kit/sql plain/sql"),
+    "doctor": (doctor, "Example: expert-kit doctor --repair"),
+    "gc": (gc, "Example: expert-kit gc --dry-run"),
     "train": (train, "Example: expert-kit train recipes/sql --set num_train_epochs=2"),
     "eval": (evaluate, "Example: expert-kit eval runs/sql/adapter --recipe recipes/sql --limit 50"),
     "package": (package, "Example: expert-kit package experts/sql --out dist"),
+    "convert": (
+        convert,
+        'Example: expert-kit convert peft/ --base smollm2-135m --name me/poems --version 0.1.0 --license MIT --summary "Writes poems."',
+    ),
+    "merge": (merge, "Example: expert-kit merge expert-kit/sql@0.6 expert-kit/calculus@0.4 --method svd --rank 8 --out merged"),
     "keys": (keys, ""),
+    "trust": (trust, ""),
     "sign": (sign, "Example: expert-kit sign dist/expert-kit.sql-0.1.0.expert --key release"),
+    "attest": (attest, "Example: expert-kit attest dist/acme.sql-1.0.0.expert --type eval --report report.json --key release"),
+    "verify": (verify, "Example: expert-kit verify --all"),
+    "revoke": (revoke, 'Example: expert-kit revoke acme.sql-1.0.0.expert --reason "answers with DROP TABLE" --key offline'),
+    "yank": (yank, 'Example: expert-kit yank acme/sql@1.0.0 --reason "wrong dates before 1970"'),
+    "oms": (oms, ""),
     "validate": (validate, "Example: expert-kit validate dist/expert-kit.sql-0.1.0.expert"),
 }
 """Every command and the last line of its help; the order is that of ``--help``."""
@@ -62,16 +100,16 @@ def _root(
     """
 
 
-def build_app() -> typer.Typer:
-    """The Typer application with all commands."""
+def build_app(only: str | None = None) -> typer.Typer:
+    """The Typer application with all commands, or with the one of that name: reading the parameters of all takes its time."""
     # Plain help: the same text in a terminal, in a pipe and in docs/cli.md.
     app = typer.Typer(name="expert-kit", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.callback()(_root)
-    for name, (command, epilog) in COMMANDS.items():
+    app.callback(cls=LeanGroup)(_root)
+    for name, (command, epilog) in COMMANDS.items() if only not in COMMANDS else [(only, COMMANDS[only])]:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name, epilog=epilog)(command)
+            app.command(name, epilog=epilog, cls=LeanCommand)(command)
     return app
 
 
@@ -86,7 +124,7 @@ def main(args: Sequence[str] | None = None) -> int:
     as_json = "--json" in options
     set_up_streams()
     try:
-        outcome: Any = build_app()(words, prog_name="expert-kit", standalone_mode=False)
+        outcome: Any = build_app(words[0] if words else None)(words, prog_name="expert-kit", standalone_mode=False)
     except ExpertKitError as error:
         show_error(error, as_json=as_json)
         return exit_code(error)

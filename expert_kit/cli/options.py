@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,12 @@ Base = Annotated[str, typer.Option("--base", help="Base model: an id of `expert-
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="Of weights and activations: bfloat16, float32 or float16.")]
 Quantization = Annotated[str, typer.Option("--quantization", help="none, int8, int4, bnb-8bit or bnb-4bit.")]
-PassphraseFile = Annotated[Path | None, typer.Option("--passphrase-file", help="File whose first line is the key's passphrase.")]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="File whose first line is the key's passphrase; or EXPERT_KIT_PASSPHRASE.")
+]
+Signature = Annotated[
+    Path | None, typer.Option("--signature", help="A .sig file whose signatures count like those in the archive.", show_default=False)
+]
 Prompt = Annotated[str | None, typer.Argument(help="The prompt; without it, or with -, it is read from stdin.", show_default=False)]
 Experts = Annotated[
     list[str] | None,
@@ -80,17 +86,33 @@ def read_choices(experts: list[str] | None) -> Choice:
 
 
 def read_passphrase(path: Path | None) -> str | None:
-    """First line of the file.
+    """First line of the file, or without one ``EXPERT_KIT_PASSPHRASE``; None if that is not set or empty.
 
     Raises:
         UsageError: ``passphrase_file``.
     """
     if path is None:
-        return None
+        return os.environ.get("EXPERT_KIT_PASSPHRASE") or None
     try:
         return (path.read_text(encoding="utf-8").splitlines() or [""])[0]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the passphrase in {path}", hint="name a text file", code="passphrase_file") from error
+
+
+def read_signature(path: Path | None) -> bytes:
+    """Lines of a ``.sig`` file; none without a file.
+
+    Raises:
+        UsageError: ``signature_file``.
+    """
+    if path is None:
+        return b""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the signature in {path}", hint="name a .sig file", code="signature_file") from error
+    # A single bundle, as `expert-kit export` writes it, has no line end.
+    return data if data.endswith(b"\n") or not data else data + b"\n"
 
 
 def _is_name(text: str) -> bool:

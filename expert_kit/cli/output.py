@@ -1,4 +1,8 @@
-"""What a command says: data on stdout, everything else on stderr. No colours, so that there are none to switch off."""
+"""What a command says: data on stdout, everything else on stderr. No colours, so that there are none to switch off.
+
+Nothing here lets a control character through but the line breaks of the caller. That is the second line of defence: a
+caller puts package text through ``names.printable`` first, so that it has no line breaks of its own either.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import traceback
 import unicodedata
 from collections.abc import Sequence
@@ -16,20 +19,22 @@ from typing import Any
 
 import typer
 
-from expert_kit.errors import CapacityError, ExpertKitError
+from expert_kit.errors import CapacityError, DataError, ExpertKitError, LockError, RecipeError, ResolutionError
 from expert_kit.names import printable
 
+_SEVERAL_LINES = (RecipeError, DataError, ResolutionError, LockError)
+"""Errors that list what is wrong; they escape foreign text themselves. In other messages a line break is not ours."""
 _BIDI = frozenset({"RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
 
 
 def emit(text: str) -> None:
     """One or more lines of data."""
-    typer.echo(text)
+    typer.echo(_lines(text))
 
 
 def emit_path(path: Path) -> None:
     """The name of a file as data: as it is into a pipe, on a terminal without what could steer it."""
-    emit(printable(str(path)) if sys.stdout.isatty() else str(path))
+    typer.echo(printable(str(path)) if sys.stdout.isatty() else str(path))
 
 
 def emit_json(value: Any) -> None:
@@ -45,15 +50,15 @@ def emit_piece(text: str) -> None:
 
 def note(text: str) -> None:
     """A line for the person at the terminal."""
-    typer.echo(text, err=True)
+    typer.echo(_lines(text), err=True)
 
 
 def emit_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns of data, aligned; cells may be package text."""
-    cells = [list(headers), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(headers))]
-    for row in cells:
-        emit("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    cells = [list(headers), *(list(map(printable, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    line = "  ".join(f"%-{width}s" for width in widths)
+    emit("\n".join([(line % tuple(row)).rstrip() for row in cells]))
 
 
 def terminal_safe(text: str) -> str:
@@ -90,13 +95,16 @@ def show_error(error: ExpertKitError, *, as_json: bool, param: str | None = None
         fields = {"code": error.code, "message": error.message, "type": type(error).__name__, "param": param, "next": error.hint}
         note(json.dumps({"error": fields}))
         return
-    note(f"error[{error.code}]: {_lines(error.message)}")
+    message = error.message.replace("\n", "\n  ") if isinstance(error, _SEVERAL_LINES) else printable(error.message)
+    note(f"error[{error.code}]: {message}")
     if error.hint:
-        note(f"next: {_lines(error.hint)}")
+        note(f"next: {printable(error.hint)}")
 
 
 def _lines(text: str) -> str:
-    return "\n".join(printable(line) for line in text.split("\n"))
+    if text.replace("\n", "").isprintable():  # a list of 10,000 experts is one text
+        return text
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class _NoteHandler(logging.Handler):
@@ -124,6 +132,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         CapacityError: ``output_unwritable``.
     """
+    import tempfile  # costs as much as all the rest of this file, and few commands write files
+
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

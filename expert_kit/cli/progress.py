@@ -9,6 +9,8 @@ from shutil import get_terminal_size
 from types import TracebackType
 from typing import Final, Self
 
+from expert_kit.names import printable
+
 _TERMINAL_SECONDS: Final = 0.1
 _PLAIN_SECONDS: Final = 15.0
 
@@ -54,6 +56,7 @@ class ProgressLine:
         return f"{duration(elapsed * (total - done) / done)} left"
 
     def _write(self, text: str) -> None:
+        text = printable(text)
         if self._fancy:
             text = text[: get_terminal_size().columns - 1]
             sys.stderr.write("\r" + text.ljust(self._width) + ("\r" if not text else ""))

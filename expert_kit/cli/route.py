@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def route(
     prompt: Prompt = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Scores, margin, threshold and the nearest examples.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Scores of every router, the two numbers, nearest examples, and why.")] = False,
     base: Base = "smollm2-135m",
     json: Json = False,
 ) -> None:
@@ -30,7 +30,7 @@ def route(
     from expert_kit.inference import Routes
     from expert_kit.registry import Registry
 
-    decision, refs = Routes(Registry.default(), _record(base)).resolve(text)
+    decision, refs = Routes(Registry.default(), record_of(base)).resolve(text)
     if json:
         emit_json(decision.to_json())
     else:
@@ -51,7 +51,7 @@ def emit_decision(decision: RouteDecision, refs: Mapping[Digest, ExpertRef], *, 
         note(f"no expert fits: {abstention(decision)}")
 
 
-def _record(base: str) -> BaseRecord | None:
+def record_of(base: str) -> BaseRecord | None:
     """The base model's record; without one, experts for every base take part."""
     from expert_kit.base_models import BaseStore
     from expert_kit.errors import BaseModelError

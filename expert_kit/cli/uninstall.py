@@ -15,6 +15,7 @@ from expert_kit.errors import UsageError
 def uninstall(
     name: Annotated[str, typer.Argument(help="ns/name (the current version), or ns/name@version.", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove it although installed experts need it.")] = False,
     json: Json = False,
 ) -> None:
     """Remove an installed expert. Files that another one needs stay."""
@@ -25,7 +26,7 @@ def uninstall(
     if not yes:
         _confirm(str(expert.ref))
     # By its full name: what was asked about is what is removed.
-    removed = registry.uninstall(expert.ref)
+    removed = registry.uninstall(expert.ref, force=force)
     if json:
         emit_json(expert_json(removed))
         return

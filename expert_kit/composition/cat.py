@@ -28,11 +28,24 @@ def cat(adapters: Sequence[LoraWeights], weights: Sequence[float]) -> LoraWeight
     """
     if not adapters or len({(factors.a.shape[1], factors.b.shape[0]) for factors in adapters}) != 1:
         raise IncompatibleAdapterError(f"cannot join {len(adapters)} adapters of different layer sizes")
+    if any(factors.gain for factors in adapters):
+        if len(adapters) == 1 and weights[0] == 1:
+            return adapters[0]
+        raise gain_error()
     if not all(math.isfinite(weight) for weight in weights):
         raise NotComposableError(f"the weights of a mix must be finite numbers, not {list(weights)}")
     return LoraWeights(
         a=torch.cat([factors.a for factors in adapters]),
         b=torch.cat([factors.b * weight for factors, weight in zip(adapters, weights, strict=True)], dim=1),
+    )
+
+
+def gain_error() -> NotComposableError:
+    """What a DoRA adapter gets that is not alone."""
+    return NotComposableError(
+        "a DoRA adapter scales what the base says, so it has no part in a sum: it runs alone, at weight 1",
+        hint="select it alone, or train it with use_dora: false",
+        code="dora_in_mix",
     )
 
 

@@ -1,7 +1,9 @@
 """Runs prompts through the base model and the chosen experts."""
 
-from expert_kit.inference.engine import ExpertEngine, Handle, Prompt
+from expert_kit.inference.engine import ExpertEngine, Handle
+from expert_kit.inference.merging import MergePlan, MergeResult, merge_experts
 from expert_kit.inference.probe import ProbeBench
+from expert_kit.inference.prompts import Prompt
 from expert_kit.inference.results import GenerationResult, StreamEvent, TokenLogprob, Usage, UsedExpert
 from expert_kit.inference.routes import Routes
 from expert_kit.inference.sampling import SamplingOptions
@@ -14,6 +16,8 @@ __all__ = [
     "Experts",
     "GenerationResult",
     "Handle",
+    "MergePlan",
+    "MergeResult",
     "ProbeBench",
     "Prompt",
     "Routes",
@@ -22,5 +26,6 @@ __all__ = [
     "TokenLogprob",
     "Usage",
     "UsedExpert",
+    "merge_experts",
     "parse_selection",
 ]

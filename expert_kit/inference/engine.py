@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-import torch
-
-from expert_kit.adapters import Adapter, BaseModel, chat_ids, install_slots, load_base
+from expert_kit.adapters import BaseModel, SlotTable, base_layers, chat_ids, install_slots, load_base
 from expert_kit.base_models import DEFAULT_BASE, BaseStore
-from expert_kit.composition import cat_adapters
-from expert_kit.errors import CapacityError, RouteAbstainedError, UsageError
-from expert_kit.inference.experts import ExpertSource, Loaded
+from expert_kit.composition import BaseMerge, cat_adapters
+from expert_kit.errors import UsageError
+from expert_kit.inference.background import in_background
+from expert_kit.inference.composer import Composer, Composition
+from expert_kit.inference.experts import ExpertSource
+from expert_kit.inference.prompts import Message, Prompt, is_single, to_messages, to_options
 from expert_kit.inference.request import Request
-from expert_kit.inference.results import GenerationResult, StreamEvent, Usage, UsedExpert
+from expert_kit.inference.resident import ResidentAdapters
+from expert_kit.inference.results import GenerationResult, StreamEvent, Usage
 from expert_kit.inference.routes import Routes
-from expert_kit.inference.sampling import OPTION_NAMES, Sampler, SamplingOptions
+from expert_kit.inference.sampling import Sampler, SamplingOptions
 from expert_kit.inference.scheduler import BatchLimits, Scheduler
-from expert_kit.inference.selection import Experts, Member, Selection, parse_selection
+from expert_kit.inference.selection import Experts, Selection, parse_selection
 from expert_kit.names import Digest
 from expert_kit.registry import Registry, paths
 from expert_kit.routing import Encoder, RouteDecision, RoutingConfig
-
-Message = Mapping[str, str]
-Prompt = str | Sequence[Message]
-"""Text of one user message, or a conversation: ``[{"role": "user", "content": "..."}, ...]``."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,6 @@ class Handle:
 
     name: str
     digest: Digest
-
-
-@dataclass(frozen=True, eq=False)
-class _Composition:
-    """A resolved selection: the factors to apply, and what they are made of."""
-
-    adapter: Adapter | None
-    used: tuple[UsedExpert, ...] = ()
-    route: RouteDecision | None = None
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def abstained(self) -> bool:
-        return self.route is not None and self.route.abstained
 
 
 class ExpertEngine:
@@ -68,6 +53,7 @@ class ExpertEngine:
         encoder: Encoder | None = None,
         routing: RoutingConfig | None = None,
         adapter_memory: int = 1 << 30,
+        parked_memory: int = 1 << 30,
         limits: BatchLimits | None = None,
     ) -> None:
         """Take a loaded base; use :meth:`from_pretrained` to have it found and loaded.
@@ -77,15 +63,17 @@ class ExpertEngine:
             registry: where experts come from; without one only the base and local folders are there.
             encoder: for ``experts="auto"``; found when first needed if it is not given.
             routing: thresholds of the router.
-            adapter_memory: bytes of factors to keep.
+            adapter_memory: bytes of adapters that a batch can use at once.
+            parked_memory: bytes of adapters kept in main memory when others take their room.
             limits: of the running batch: rows, and bytes of keys and values.
         """
         self.base = base
         self.registry = registry
-        self._source = ExpertSource(base, registry, adapter_memory)
+        table = SlotTable(install_slots(base.model, base.record.linears), base.device, base.model.dtype)
+        self._source = ExpertSource(base, registry, ResidentAdapters(table, adapter_memory, parked_memory))
         self._scheduler = Scheduler(base, limits)
         self._routes = Routes(registry, base.record, encoder, routing)
-        install_slots(base.model, [module for module, _, _ in base.record.linears])
+        self._composer = Composer(self._source, self._routes)
 
     @classmethod
     def from_pretrained(
@@ -99,6 +87,7 @@ class ExpertEngine:
         encoder: Encoder | None = None,
         routing: RoutingConfig | None = None,
         adapter_memory: int = 1 << 30,
+        parked_memory: int = 1 << 30,
         limits: BatchLimits | None = None,
     ) -> Self:
         """Load a base that was pulled before, with the local registry.
@@ -109,7 +98,9 @@ class ExpertEngine:
         entry = BaseStore(paths.bases_dir()).get(base)
         loaded = load_base(entry.folder, entry.record, device=device, dtype=dtype, quantization=quantization)
         store = registry if isinstance(registry, Registry) else Registry(registry) if registry else Registry.default()
-        return cls(loaded, store, encoder=encoder, routing=routing, adapter_memory=adapter_memory, limits=limits)
+        return cls(
+            loaded, store, encoder=encoder, routing=routing, adapter_memory=adapter_memory, parked_memory=parked_memory, limits=limits
+        )
 
     def __enter__(self) -> Self:
         """The engine itself."""
@@ -124,18 +115,39 @@ class ExpertEngine:
         self._source.resident.clear()
         self._scheduler.prefixes.clear()
 
-    def attach_experts(self, experts: Sequence[str | Path]) -> list[Handle]:
+    def attach_experts(self, experts: Sequence[str | Path], *, pin: bool = False) -> list[Handle]:
         """Load experts now and keep them in memory; one handle each, for :meth:`release`.
+
+        Args:
+            experts: names, or local adapter folders.
+            pin: keep them also when nothing uses them, until :meth:`unpin`.
 
         Raises:
             ExpertNotFoundError: not installed. BaseMismatchError: made for another base. BlobDigestError: its bytes changed.
             CapacityError: they do not fit.
         """
         with ExitStack() as held:
-            loaded = [self._hold(member, held) for member, _ in parse_selection(list(experts)).members]
+            loaded = [self._composer.hold(member, held) for member, _ in parse_selection(list(experts)).members]
             # From here on the caller's handles are what holds them.
             held.pop_all()
+        for one in loaded if pin else ():
+            self._source.resident.pin(one.digest)
         return [Handle(one.name, one.digest) for one in loaded]
+
+    def unpin(self, handles: Sequence[Handle]) -> None:
+        """Let pinned experts go when their room is needed and nothing uses them."""
+        for handle in handles:
+            self._source.resident.pin(handle.digest, pinned=False)
+
+    def prefetch(self, experts: Sequence[str | Path]) -> Future[None]:
+        """Load experts in a thread of their own, for calls that come soon; what went wrong is the future's exception."""
+        selection = parse_selection(list(experts))
+
+        def load() -> None:
+            with ExitStack() as held:
+                self._composer.hold_all(selection, held, may_leave_out=False)
+
+        return in_background(load)
 
     def release(self, handles: Sequence[Handle]) -> None:
         """Drop references. The adapters stay until their room is needed.
@@ -168,15 +180,15 @@ class ExpertEngine:
             UsageError: an unknown option, or lists of different lengths; errors of :meth:`attach_experts`.
         """
         if not isinstance(prompt, Sequence):
-            _messages(prompt)
-        if _is_single(prompt):
-            return self._answers([prompt], [experts], _options(options), strict)[0]
+            to_messages(prompt)
+        if is_single(prompt):
+            return self._answers([prompt], [experts], to_options(options), strict)[0]
         per_row = list(experts) if isinstance(experts, list | tuple) else [experts] * len(prompt)
         if len(per_row) != len(prompt):
             raise UsageError(
                 f"{len(prompt)} prompts but {len(per_row)} entries of experts", hint="give one entry a prompt", code="lengths_differ"
             )
-        return self._answers(list(prompt), per_row, _options(options), strict)
+        return self._answers(list(prompt), per_row, to_options(options), strict)
 
     def stream(
         self, prompt: Prompt, experts: Experts = "auto", *, strict: bool = False, **options: Any
@@ -186,7 +198,34 @@ class ExpertEngine:
         Raises:
             see :meth:`generate`; wrong arguments at once, the others when the first event is asked for.
         """
-        return self._stream(_messages(prompt), parse_selection(experts), strict, _options(options))
+        return self._stream(to_messages(prompt), parse_selection(experts), strict, to_options(options))
+
+    @contextmanager
+    def merged(self, experts: Experts) -> Iterator[None]:
+        """Inside the block the base's own weights hold the experts, and ``experts=None`` means them: fastest for one long mix.
+
+        Afterwards the weights are what they were, to the bit. Not while other threads generate.
+
+        Raises:
+            NotComposableError: ``base_quantized``; ``base_merged``, it holds others. UsageError: ``batch_running``, or ``auto``.
+                Errors of :meth:`attach_experts`.
+        """
+        selection = parse_selection(experts)
+        if selection.auto:
+            raise UsageError("a router chooses for a prompt, and there is none", hint="name the experts", code="merge_auto")
+        with ExitStack() as held:
+            composition = self._composer.compose(selection, [], strict=False, held=held)
+            with self._scheduler.alone():
+                adapters = [slot.block.adapter(slot) for slot, _ in composition.slots]
+                mix = cat_adapters(adapters, [weight for _, weight in composition.slots])
+                merge = BaseMerge(base_layers(self.base.model, self.base.record.linears), mix)
+                self._composer.merged, self._scheduler.base_is_merged = composition.used, True
+            try:
+                yield
+            finally:
+                with self._scheduler.alone(break_off=True):
+                    merge.undo()
+                    self._composer.merged, self._scheduler.base_is_merged = (), False
 
     def explain(self, prompt: str) -> RouteDecision:
         """What the router would do with a prompt, and why."""
@@ -208,42 +247,49 @@ class ExpertEngine:
         }
 
     def _answers(self, prompts: list[Prompt], experts: list[Any], options: SamplingOptions, strict: bool) -> list[GenerationResult]:
-        conversations = [_messages(prompt) for prompt in prompts]
+        conversations = [to_messages(prompt) for prompt in prompts]
         selections = [parse_selection(wanted) for wanted in experts]
-        with ExitStack() as held:
-            made = [self._compose(wanted, messages, strict, held) for wanted, messages in zip(selections, conversations, strict=True)]
+        with ExitStack() as guard:
+            holds = [guard.enter_context(ExitStack()) for _ in prompts]
+            asked = zip(selections, conversations, holds, strict=True)
+            made = [self._composer.compose(wanted, messages, strict, held) for wanted, messages, held in asked]
             requests = [self._request(at, conversations[at], one, options) for at, one in enumerate(made)]
-            try:
-                for request in requests:
-                    self._scheduler.submit(request)
-            except BaseException:
-                for request in requests:
-                    request.cancel()
-                raise
-            self._scheduler.finish(requests)
-            return [self._result(request, one) for request, one in zip(requests, made, strict=True)]
+            self._submit(requests, holds)
+        self._scheduler.finish(requests)
+        return [self._result(request, one) for request, one in zip(requests, made, strict=True)]
+
+    def _submit(self, requests: Sequence[Request], holds: Sequence[ExitStack]) -> None:
+        """Queue requests; from here on each row holds its experts itself, until it has left the batch."""
+        for request, held in zip(requests, holds, strict=True):
+            request.held = held.pop_all()
+        try:
+            self._scheduler.submit(*requests)
+        except BaseException:
+            for request in requests:
+                request.held.close()
+            raise
 
     def _stream(
         self, messages: list[Message], selection: Selection, strict: bool, options: SamplingOptions
     ) -> Generator[StreamEvent, None, None]:
         # References are taken in here, so that a stream that is never read holds none.
         with ExitStack() as held:
-            composition = self._compose(selection, messages, strict, held)
+            composition = self._composer.compose(selection, messages, strict, held)
             request = self._request(0, messages, composition, options)
-            self._scheduler.submit(request)
-            with closing(self._scheduler.pieces(request)) as pieces:
-                for piece in pieces:
-                    yield StreamEvent(piece)
-            yield StreamEvent("", self._result(request, composition))
+            self._submit([request], [held])
+        with closing(self._scheduler.pieces(request)) as pieces:
+            for piece in pieces:
+                yield StreamEvent(piece)
+        yield StreamEvent("", self._result(request, composition))
 
-    def _request(self, index: int, messages: list[Message], composition: _Composition, options: SamplingOptions) -> Request:
+    def _request(self, index: int, messages: list[Message], composition: Composition, options: SamplingOptions) -> Request:
         ids = chat_ids(self.base.tokenizer, messages)
         if not ids:
             raise UsageError("the prompt is empty, and this base has no chat template", code="prompt_invalid")
         # Rows of one batch draw from different numbers, also when one seed is given for all.
         seeded = options if options.seed is None else replace(options, seed=(options.seed + index) % 2**63)
         mix = tuple(sorted((one.digest, one.weight) for one in composition.used))
-        return Request(ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, adapter=composition.adapter, mix=mix)
+        return Request(ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, slots=composition.slots, mix=mix)
 
     @property
     def _end_tokens(self) -> frozenset[int]:
@@ -251,7 +297,7 @@ class ExpertEngine:
         ids = configured if isinstance(configured, list) else [configured]
         return frozenset(token for token in [*ids, self.base.tokenizer.eos_token_id] if token is not None)
 
-    def _result(self, request: Request, composition: _Composition) -> GenerationResult:
+    def _result(self, request: Request, composition: Composition) -> GenerationResult:
         return GenerationResult(
             text=request.text.text,
             base=self.base.record.fingerprint.id,
@@ -264,70 +310,3 @@ class ExpertEngine:
             warnings=composition.warnings,
             logprobs=tuple(request.logprobs) if request.sampler.options.logprobs else None,
         )
-
-    def _compose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> _Composition:
-        """Resolve a selection; ``held`` drops the references on its experts when it is closed."""
-        route = None
-        if selection.auto:
-            route, refs = self._routes.resolve(_query(messages))
-            if route.abstained and strict:
-                raise RouteAbstainedError(
-                    f"no installed expert fits the prompt ({route.reason})", hint="name one with experts=, or allow the base"
-                )
-            selection = Selection(False, tuple((refs[digest], weight) for digest, _, weight in route.experts))
-        loaded = [self._hold(member, held) for member, _ in selection.members]
-        weights = [weight for _, weight in selection.members]
-        try:
-            adapter = _mix([one.adapter for one in loaded], weights)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise CapacityError(f"out of memory while mixing {len(loaded)} experts", hint="use fewer experts at once") from error
-        used = tuple(UsedExpert(one.name, one.version, one.digest, weight) for one, weight in zip(loaded, weights, strict=True))
-        return _Composition(adapter, used, route, tuple(warning for one in loaded for warning in one.warnings))
-
-    def _hold(self, member: Member, held: ExitStack) -> Loaded:
-        loaded = self._source.acquire(member)
-        held.callback(self._source.resident.release, loaded.digest)
-        return loaded
-
-
-def _is_single(prompt: Any) -> bool:
-    return isinstance(prompt, str) or (bool(prompt) and isinstance(prompt[0], Mapping))
-
-
-def _messages(prompt: Any) -> list[Message]:
-    """A prompt as messages, each with a role and text.
-
-    Raises:
-        UsageError: ``prompt_invalid``.
-    """
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    if not isinstance(messages, Sequence) or not messages or not all(_is_message(message) for message in messages):
-        raise UsageError(
-            "a prompt is text, or messages with 'role' and 'content' as text",
-            hint='pass "text" or [{"role": "user", "content": "text"}]',
-            code="prompt_invalid",
-        )
-    return list(messages)
-
-
-def _is_message(message: Any) -> bool:
-    return isinstance(message, Mapping) and all(isinstance(message.get(key), str) for key in ("role", "content"))
-
-
-def _query(messages: Sequence[Message]) -> str:
-    """What the router looks at: the last user message."""
-    return next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
-
-
-def _options(given: dict[str, Any]) -> SamplingOptions:
-    options = given.pop("options", None) or SamplingOptions()
-    unknown = sorted(given.keys() - OPTION_NAMES)
-    if unknown:
-        raise UsageError(f"unknown options: {', '.join(unknown)}", hint=f"known: {', '.join(sorted(OPTION_NAMES))}", code="option_unknown")
-    return replace(options, **given)
-
-
-def _mix(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter | None:
-    if not adapters:
-        return None
-    return adapters[0] if list(weights) == [1.0] else cat_adapters(adapters, weights)

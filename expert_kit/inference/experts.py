@@ -6,14 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from expert_kit.adapters import Adapter, BaseModel, read_lora
+from expert_kit.adapters import Adapter, BaseModel, Slot, base_layers, read_lora
 from expert_kit.archive import check_adapter, parse_header, spec_of_config
-from expert_kit.bases import BaseMatch, compare
+from expert_kit.bases import AdapterSpec, BaseMatch, compare
 from expert_kit.errors import BaseMismatchError, ExpertNotFoundError, IncompatibleAdapterError, UnsupportedMemberError, UsageError
+from expert_kit.inference.probe import ProbeBench
 from expert_kit.inference.resident import ResidentAdapters
 from expert_kit.inference.selection import Member
-from expert_kit.names import Digest, ExpertRef
+from expert_kit.names import Digest, ExpertRef, printable
 from expert_kit.registry import InstalledExpert, Registry
+from expert_kit.registry.probes import choose_variant, is_probed, probe_installed
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,22 +26,21 @@ class Loaded:
     version: str
     digest: Digest
     """Identity of the expert; of configuration and weights for a local folder."""
-    adapter: Adapter
+    slot: Slot
     warnings: tuple[str, ...] = ()
 
 
 class ExpertSource:
     """Where an engine's experts come from: the registry, or local folders."""
 
-    def __init__(self, base: BaseModel, registry: Registry | None, memory: int) -> None:
-        self.base, self.registry = base, registry
-        self.resident = ResidentAdapters(memory)
+    def __init__(self, base: BaseModel, registry: Registry | None, resident: ResidentAdapters) -> None:
+        self.base, self.registry, self.resident = base, registry, resident
 
     def acquire(self, member: Member) -> Loaded:
         """Load and take a reference; ``resident.release(digest)`` gives it back.
 
         Raises:
-            ExpertNotFoundError, BaseMismatchError, IncompatibleAdapterError, BlobDigestError, CapacityError.
+            ExpertNotFoundError, RevokedError, BaseMismatchError, IncompatibleAdapterError, BlobDigestError, CapacityError.
         """
         return self._folder(member) if isinstance(member, Path) else self._installed(member)
 
@@ -47,20 +48,39 @@ class ExpertSource:
         if self.registry is None:
             raise ExpertNotFoundError(f"{ref}: this engine has no registry", hint="pass registry= to the engine")
         expert = self.registry.get(ref)
+        self.registry.check_revoked(expert)
         if expert.base_match == "pending":
-            expert = self.registry.settle(expert.ref, [self.base.record])
-        warnings = _check_base(expert, self.base)
-        adapter = self.resident.acquire(expert.identity, lambda: self._read(expert))
-        return Loaded(expert.ref.full_name, expert.ref.version or "", expert.identity, adapter, warnings)
+            expert = self.registry.settle(expert.ref, [self.base.record], probe=self._bench().run)
+        expert = self._on_this_base(expert)
+        warnings = (*_withdrawn(expert), *_check_base(expert, self.base))
+        slot = self.resident.acquire(expert.identity, lambda: self._read(expert))
+        return Loaded(expert.ref.full_name, expert.ref.version or "", expert.identity, slot, warnings)
 
     def _read(self, expert: InstalledExpert) -> Adapter:
         assert self.registry is not None
+        if any(entry.role == "probe" for entry in expert.files) and not is_probed(expert.identity, self.base.record):
+            probe_installed(self.registry, expert, self.base.record, self._bench().run)
         # ``read`` hashes the very buffer that it returns.
         data = self.registry.read(expert.weights.sha256)
-        return read_lora(data, expert.adapter, self.base.record.linears, device=self.base.device, dtype=self.base.model.dtype)
+        return self._factors(data, expert.adapter)
+
+    def _factors(self, data: bytes, spec: AdapterSpec) -> Adapter:
+        linears = self.base.record.linears
+        return read_lora(
+            data, spec, linears, device=self.base.device, dtype=self.base.model.dtype, layers=lambda: base_layers(self.base.model, linears)
+        )
+
+    def _on_this_base(self, expert: InstalledExpert) -> InstalledExpert:
+        """The expert with its weights for the base of this engine, where it was installed for another of its bases."""
+        assert self.registry is not None
+        return choose_variant(self.registry, expert, self.base.record) if len(expert.bases) > 1 else expert
+
+    def _bench(self) -> ProbeBench:
+        folder = self.base.folder
+        return ProbeBench(None if folder is None else lambda record: folder, loaded=self.base)
 
     def _folder(self, folder: Path) -> Loaded:
-        config, weights = (_read_file(folder / name) for name in ("adapter_config.json", "adapter_model.safetensors"))
+        config, weights = (read_adapter_file(folder / name) for name in ("adapter_config.json", "adapter_model.safetensors"))
         digest = Digest(f"sha256:{hashlib.sha256(hashlib.sha256(config).digest() + hashlib.sha256(weights).digest()).hexdigest()}")
 
         def load() -> Adapter:
@@ -72,9 +92,13 @@ class ExpertSource:
                 raise IncompatibleAdapterError(
                     f"{folder}: {listed}", hint="use the base model that the adapter was made for", code=problems[0].code
                 )
-            return read_lora(weights, spec, self.base.record.linears, device=self.base.device, dtype=self.base.model.dtype)
+            return self._factors(weights, spec)
 
         return Loaded(str(folder), "", digest, self.resident.acquire(digest, load))
+
+
+def _withdrawn(expert: InstalledExpert) -> tuple[str, ...]:
+    return () if expert.yanked is None else (f"{expert.ref} was withdrawn: {printable(expert.yanked)}",)
 
 
 def _check_base(expert: InstalledExpert, base: BaseModel) -> tuple[str, ...]:
@@ -89,7 +113,12 @@ def _check_base(expert: InstalledExpert, base: BaseModel) -> tuple[str, ...]:
     return ()
 
 
-def _read_file(path: Path) -> bytes:
+def read_adapter_file(path: Path) -> bytes:
+    """One file of a local adapter folder.
+
+    Raises:
+        UsageError: ``adapter_folder``, it is not there. UnsupportedMemberError: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

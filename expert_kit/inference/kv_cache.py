@@ -44,6 +44,8 @@ class BatchCache(Cache):
         self.columns = torch.zeros(0, 0, dtype=torch.long)
         """Positions (rows, tokens) that the current pass writes."""
         self._first = self._end = self._longest = 0
+        self._one_place: slice | None = None
+        """The tokens that the pass writes, where they are the same for all its rows."""
 
     def add_row(self) -> int:
         """An empty row at the end; its number."""
@@ -60,6 +62,8 @@ class BatchCache(Cache):
         self.columns = starts[:, None] + torch.arange(tokens, device=device)
         self._rows = torch.arange(first, end, device=device)[:, None]
         self._first, self._end, self._longest = first, end, max(self.lengths[first:end]) + tokens
+        same = len(set(self.lengths[first:end])) == 1
+        self._one_place = slice(self.lengths[first], self.lengths[first] + tokens) if same else None
         for row in range(first, end):
             self.lengths[row] += tokens
         return self.columns, torch.arange(self._longest, device=device) <= self.columns[:, None, :, None]
@@ -69,8 +73,13 @@ class BatchCache(Cache):
         while len(self._stores) <= layer_idx:
             self._stores.append((_storage(key_states), _storage(value_states)))
         keys, values = self._stores[layer_idx] = self._with_room(*self._stores[layer_idx])
-        keys[self._rows, self.columns] = key_states.transpose(1, 2)
-        values[self._rows, self.columns] = value_states.transpose(1, 2)
+        if self._one_place is not None:
+            # A slice costs a fraction of an index.
+            place = slice(self._first, self._end), self._one_place
+            keys[place], values[place] = key_states.transpose(1, 2), value_states.transpose(1, 2)
+        else:
+            keys[self._rows, self.columns] = key_states.transpose(1, 2)
+            values[self._rows, self.columns] = value_states.transpose(1, 2)
         view = slice(self._first, self._end), slice(0, self._longest)
         return keys[view].transpose(1, 2), values[view].transpose(1, 2)
 

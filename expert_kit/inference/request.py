@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from expert_kit.adapters import Adapter
+from expert_kit.adapters import RowMix, RowPlan
 from expert_kit.inference.detokenize import TextStream
 from expert_kit.inference.results import TokenLogprob
 from expert_kit.inference.sampling import Sampler
@@ -22,7 +23,7 @@ class Request:
         tokenizer: Any,
         end_tokens: frozenset[int],
         *,
-        adapter: Adapter | None = None,
+        slots: RowMix = (),
         mix: Hashable = None,
     ) -> None:
         """Make a request.
@@ -32,14 +33,16 @@ class Request:
             sampler: owns the random numbers and the limits.
             tokenizer: turns tokens into text.
             end_tokens: a token of these ends the answer.
-            adapter: the factors of the whole mix; ``None`` for the base.
-            mix: identity of the mix, for reuse of keys and values; two requests with equal values have equal factors.
+            slots: the experts' slots and weights; the caller holds references until the request has ended. Empty for the base.
+            mix: identity of the mix, for reuse of keys and values; two requests with equal values have equal experts.
         """
         self.tokens = list(prompt)
         """Prompt and answer."""
         self.prompt_length = len(prompt)
         self.sampler = sampler
-        self.adapter, self.mix = adapter, mix
+        self.slots, self.mix = slots, mix
+        self.plan: RowPlan | None = None
+        """For this row alone, while it is alone."""
         self.may_reuse = sampler.options.seed is None
         """Keys and values of another pass round differently; who fixes a seed wants the same answer twice."""
         self.text = TextStream(tokenizer, sampler.options.stop)
@@ -52,6 +55,8 @@ class Request:
         self.error: BaseException | None = None
         self.reused = 0
         """Tokens of the prompt whose keys and values were there already."""
+        self.held = ExitStack()
+        """What the row needs while it is in the batch; whoever takes it out closes this."""
         self._end_tokens = end_tokens
 
     def accept(self, token: int) -> None:

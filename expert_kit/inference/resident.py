@@ -1,23 +1,33 @@
-"""Adapters held in memory: by digest, counted while in use, the longest unused given up first."""
+"""Adapters held in memory: by digest, counted while in use, the longest unused given up first.
+
+Two tiers: slots, from which a batch can use them, and parked copies in main memory, which go back into a slot with one copy.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from expert_kit.adapters import Adapter
+from expert_kit.adapters import Adapter, ParkedSlot, Slot, SlotTable
 from expert_kit.errors import CapacityError, UsageError
 from expert_kit.names import Digest
 
+_REMEMBERED_TIMES = 512
+
 
 @dataclass(eq=False)
-class _Slot:
-    adapter: Adapter
+class _Held:
+    slot: Slot
     nbytes: int
     references: int = 0
+    pinned: bool = False
+
+    @property
+    def may_go(self) -> bool:
+        return self.references == 0 and not self.pinned
 
 
 @dataclass
@@ -26,35 +36,59 @@ class ResidentStats:
 
     hits: int = 0
     loads: int = 0
+    unparked: int = 0
     evictions: int = 0
-    load_seconds: list[float] = field(default_factory=list)
+    load_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_TIMES))
+    unpark_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_TIMES))
 
 
 class ResidentAdapters:
-    """A cache with a budget in bytes; what is referenced is never given up. Safe under threads."""
+    """A cache with a budget in bytes for each tier; what is referenced or pinned is never given up. Safe under threads."""
 
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
+    def __init__(self, table: SlotTable, budget: int, parked_budget: int = 0) -> None:
+        """Take the slots.
+
+        Args:
+            table: where adapters go; nobody else may use it.
+            budget: bytes of adapters in slots.
+            parked_budget: bytes of adapters that lost their slot; 0 parks none.
+        """
+        self.budget, self.parked_budget = budget, parked_budget
         self.stats = ResidentStats()
-        self._slots: OrderedDict[Digest, _Slot] = OrderedDict()
+        self._table = table
+        self._held: OrderedDict[Digest, _Held] = OrderedDict()
+        self._parked: OrderedDict[Digest, ParkedSlot] = OrderedDict()
+        self._loading: dict[Digest, threading.Event] = {}
         self._lock = threading.Lock()
 
-    def acquire(self, digest: Digest, load: Callable[[], Adapter]) -> Adapter:
-        """The adapter, loaded if it is not here, with one more reference.
+    def acquire(self, digest: Digest, load: Callable[[], Adapter]) -> Slot:
+        """The adapter's slot, loaded if it has none, with one more reference.
+
+        Loads of different adapters run side by side; callers of one digest share its load.
 
         Raises:
             CapacityError: ``adapters_over_budget``, it does not fit beside those in use.
         """
-        # One load at a time: two callers of one digest share it, and the budget is checked against the truth.
-        with self._lock:
-            slot = self._slots.get(digest)
-            if slot is None:
-                slot = self._load(digest, load)
-            else:
-                self.stats.hits += 1
-            slot.references += 1
-            self._slots.move_to_end(digest)
-            return slot.adapter
+        while True:
+            with self._lock:
+                if held := self._held.get(digest):
+                    self.stats.hits += 1
+                    held.references += 1
+                    self._held.move_to_end(digest)
+                    return held.slot
+                others = self._loading.get(digest)
+                if others is None:
+                    done = self._loading[digest] = threading.Event()
+            if others is not None:
+                # When that load fails, this caller tries itself and gets its own error.
+                others.wait()
+                continue
+            try:
+                return self._load(digest, load)
+            finally:
+                with self._lock:
+                    del self._loading[digest]
+                done.set()
 
     def release(self, digest: Digest) -> None:
         """Drop one reference; the adapter stays until its room is needed.
@@ -63,46 +97,95 @@ class ResidentAdapters:
             UsageError: ``released_twice``.
         """
         with self._lock:
-            slot = self._slots.get(digest)
-            if slot is None or slot.references == 0:
+            held = self._held.get(digest)
+            if held is None or held.references == 0:
                 raise UsageError(f"{digest} was released more often than attached", code="released_twice")
-            slot.references -= 1
+            held.references -= 1
+            self._held.move_to_end(digest)
+
+    def pin(self, digest: Digest, pinned: bool = True) -> None:
+        """Keep an adapter that is here, also without references; or no longer."""
+        with self._lock:
+            if held := self._held.get(digest):
+                held.pinned = pinned
 
     def clear(self) -> None:
-        """Forget every adapter that is not in use."""
+        """Forget every adapter that is not in use, pinned ones and parked copies too."""
         with self._lock:
-            for digest in [digest for digest, slot in self._slots.items() if slot.references == 0]:
-                del self._slots[digest]
+            for digest in [digest for digest, held in self._held.items() if held.references == 0]:
+                self._table.free(self._held.pop(digest).slot)
+            self._table.trim()
+            self._parked.clear()
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
-        return sum(slot.nbytes for slot in self._slots.values())
+        """Bytes in slots."""
+        return sum(held.nbytes for held in self._held.values())
+
+    @property
+    def parked_nbytes(self) -> int:
+        """Bytes of parked copies."""
+        return sum(parked.nbytes for parked in self._parked.values())
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """What is held, longest unused first."""
-        return tuple(self._slots)
+        """What has a slot, longest unused first."""
+        return tuple(self._held)
 
-    def _load(self, digest: Digest, load: Callable[[], Adapter]) -> _Slot:
+    @property
+    def references(self) -> int:
+        """References in all."""
+        return sum(held.references for held in self._held.values())
+
+    def _load(self, digest: Digest, load: Callable[[], Adapter]) -> Slot:
         started = time.perf_counter()
+        with self._lock:
+            parked = self._parked.pop(digest, None)
+            if parked is not None:
+                try:
+                    self._make_room(parked.nbytes)
+                except CapacityError:
+                    self._parked[digest] = parked
+                    raise
+                slot = self._table.unpark(parked)
+                self._held[digest] = _Held(slot, parked.nbytes, references=1)
+                self.stats.unparked += 1
+                self.stats.unpark_seconds.append(time.perf_counter() - started)
+                return slot
         adapter = load()
-        slot = _Slot(adapter, sum(factors.nbytes for factors in adapter.values()))
-        self._make_room(slot.nbytes)
-        self._slots[digest] = slot
-        self.stats.loads += 1
-        self.stats.load_seconds.append(time.perf_counter() - started)
-        return slot
+        with self._lock:
+            nbytes = self._table.nbytes_of(adapter)
+            self._make_room(nbytes)
+            slot = self._table.put(adapter)
+            self._held[digest] = _Held(slot, nbytes, references=1)
+            self.stats.loads += 1
+            self.stats.load_seconds.append(time.perf_counter() - started)
+            return slot
 
     def _make_room(self, wanted: int) -> None:
-        for digest in [digest for digest, slot in self._slots.items() if slot.references == 0]:
-            if self.nbytes + wanted <= self.budget:
-                return
-            del self._slots[digest]
-            self.stats.evictions += 1
-        if self.nbytes + wanted > self.budget:
+        free = self.budget - self.nbytes
+        going = []
+        for digest, held in self._held.items():
+            if free >= wanted:
+                break
+            if held.may_go:
+                going.append(digest)
+                free += held.nbytes
+        if free < wanted:
+            in_use = sum(held.nbytes for held in self._held.values() if not held.may_go)
             raise CapacityError(
-                f"an adapter of {wanted:,} bytes does not fit: {self.nbytes:,} of {self.budget:,} bytes hold experts in use",
+                f"an adapter of {wanted:,} bytes does not fit: {in_use:,} of {self.budget:,} bytes hold experts in use",
                 hint="release experts, or give the engine more adapter_memory",
                 code="adapters_over_budget",
             )
+        for digest in going:
+            self._evict(digest)
+
+    def _evict(self, digest: Digest) -> None:
+        held = self._held.pop(digest)
+        if held.nbytes <= self.parked_budget:
+            while self.parked_nbytes + held.nbytes > self.parked_budget:
+                self._parked.popitem(last=False)
+            self._parked[digest] = held.slot.block.park(held.slot)
+        self._table.free(held.slot)
+        self.stats.evictions += 1

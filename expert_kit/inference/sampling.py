@@ -83,6 +83,8 @@ class Sampler:
         self.seed = options.seed if options.seed is not None else secrets.randbits(63)
         self._random = torch.Generator().manual_seed(self.seed)
         self._processors = _processors(options)
+        self.takes_likeliest = options.temperature == 0 and not self._processors
+        """Nothing but the largest score matters."""
 
     def pick(self, ids: torch.Tensor, logits: torch.Tensor) -> int:
         """Next token.
@@ -95,13 +97,16 @@ class Sampler:
             NotComposableError: ``logits_not_finite``, as with weights of a mix that are far too large.
         """
         if not bool(torch.isfinite(logits).all()):
-            raise NotComposableError(
-                "the model's scores are not finite numbers", hint="use smaller weights in the mix", code="logits_not_finite"
-            )
+            raise not_finite()
         scores = self._processors(ids[None].cpu(), logits[None].float().cpu())[0]
         if self.options.temperature == 0:
             return int(scores.argmax())
         return int(torch.multinomial(scores.softmax(-1), 1, generator=self._random))
+
+
+def not_finite() -> NotComposableError:
+    """What a row gets whose scores are no numbers."""
+    return NotComposableError("the model's scores are not finite numbers", hint="use smaller weights in the mix", code="logits_not_finite")
 
 
 def _processors(options: SamplingOptions) -> LogitsProcessorList:

@@ -6,18 +6,21 @@ time, and finds tokens of its own request among the results. One caller alone pa
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from expert_kit.adapters import BaseModel, RowPlan
-from expert_kit.errors import CapacityError, ExpertKitError
+from expert_kit.errors import CapacityError, ExpertKitError, NotComposableError, UsageError
 from expert_kit.inference.kv_cache import BatchCache, PrefixCache
 from expert_kit.inference.request import Request
 from expert_kit.inference.results import token_logprob
+from expert_kit.inference.sampling import not_finite
 
 PREFILL_TOKENS = 512
 """Tokens of a prompt in one forward pass; longer prompts take several, which bounds the memory of attention."""
@@ -43,20 +46,23 @@ class Scheduler:
         self.limits = limits or BatchLimits()
         self.prefixes = PrefixCache(self.limits.prefix_bytes)
         self.steps = 0
+        self.base_is_merged = False
+        """Whether the base's weights hold experts; then rows with experts of their own are refused."""
         self._cache = BatchCache()
         self._running: list[Request] = []
         self._waiting: deque[Request] = deque()
         self._plan = RowPlan.of([])
         self._turn = threading.Lock()
 
-    def submit(self, request: Request) -> None:
-        """Put a request into the queue; :meth:`pieces` or :meth:`finish` move it on.
+    def submit(self, *requests: Request) -> None:
+        """Put requests into the queue, all or none; :meth:`pieces` or :meth:`finish` move them on.
 
         Raises:
             CapacityError: ``prompt_too_long``, it does not fit into the model's window; ``batch_memory``, nor into the limits even alone.
         """
-        self._check_size(request)
-        self._waiting.append(request)
+        for request in requests:
+            self._check_size(request)
+        self._waiting.extend(requests)
 
     def pieces(self, request: Request) -> Generator[str, None, None]:
         """The answer's text as it grows; closing the iterator cancels the request.
@@ -73,8 +79,7 @@ class Scheduler:
                 self._advance(request)
         finally:
             if not request.finished:
-                request.cancel()
-                self._sweep()
+                self.cancel([request])
         if request.error:
             raise request.error
 
@@ -89,10 +94,28 @@ class Scheduler:
                 for _ in self.pieces(request):
                     pass
         finally:
-            for request in requests:
-                if not request.finished:
-                    request.cancel()
-            self._sweep()
+            self.cancel(requests)
+
+    def cancel(self, requests: list[Request]) -> None:
+        """Give up those of the requests that are not answered yet."""
+        for request in requests:
+            if not request.finished:
+                request.cancel()
+        self._sweep()
+
+    @contextmanager
+    def alone(self, *, break_off: bool = False) -> Iterator[None]:
+        """Nothing runs inside the block, so that the base's weights may be changed; kept keys and values are forgotten.
+
+        Raises:
+            UsageError: ``batch_running``, there are running rows; with ``break_off`` these end with an error instead.
+        """
+        with self._turn:
+            if self._running and not break_off:
+                raise UsageError("answers are being generated", hint="wait until they have ended", code="batch_running")
+            self._abandon(ExpertKitError("the weights of the base changed under this answer", hint="send the prompt again"))
+            self.prefixes.clear()
+            yield
 
     def _advance(self, request: Request) -> None:
         with self._turn:
@@ -123,14 +146,23 @@ class Scheduler:
     def _admit(self) -> bool:
         """Let waiting requests in, in their order, as far as the limits allow; each gets its first token."""
         joined = False
-        while self._waiting and self._waiting[0].finished:
-            self._waiting.popleft()
+        self._drop_waiting()
         while self._waiting and self._fits(self._waiting[0]):
             request = self._waiting.popleft()
-            if not request.finished:
-                self._prefill(request)
-                joined = True
+            if self.base_is_merged and request.slots:
+                request.fail(merged_error())
+                request.held.close()
+                continue
+            self._prefill(request)
+            joined = True
         return joined
+
+    def _drop_waiting(self) -> None:
+        """Take what nobody waits for any more out of the queue."""
+        for request in self._waiting.copy():
+            if request.finished:
+                self._waiting.remove(request)
+                request.held.close()
 
     def _prefill(self, request: Request) -> None:
         row = self._cache.add_row()
@@ -139,21 +171,29 @@ class Scheduler:
         if found:
             self._cache.fill_row(row, *found)
             request.reused = found[1]
-        plan = RowPlan.of([request.adapter])
+        plan = request.plan = RowPlan.of_slots([request.slots])
         logits = None
         for start in range(request.reused, len(request.tokens), PREFILL_TOKENS):
             part = torch.tensor([request.tokens[start : start + PREFILL_TOKENS]], device=self.base.device)
             logits = self._forward(part, row, row + 1, plan)
         assert logits is not None
-        self._pick(request, logits[0])
-        self._plan = RowPlan.of([running.adapter for running in self._running])
+        self._pick([request], logits)
+        self._make_plan()
+
+    def _make_plan(self) -> None:
+        """The plan of the rows that run now; what a row alone had prepared is of no use beside others."""
+        if len(self._running) == 1 and self._running[0].plan:
+            self._plan = self._running[0].plan
+            return
+        for request in self._running:
+            request.plan = None
+        self._plan = RowPlan.of_slots([request.slots for request in self._running])
 
     def _decode(self) -> None:
         self.steps += 1
         last = torch.tensor([[request.tokens[-1]] for request in self._running], device=self.base.device)
         logits = self._forward(last, 0, len(self._running), self._plan)
-        for request, row in zip(self._running, logits, strict=True):
-            self._pick(request, row)
+        self._pick(self._running, logits)
 
     def _forward(self, ids: torch.Tensor, first: int, end: int, plan: RowPlan) -> torch.Tensor:
         """Append ``ids`` (rows, tokens) to the rows from ``first`` to ``end - 1``; logits (rows, vocabulary) of the last token of each."""
@@ -179,17 +219,21 @@ class Scheduler:
             made = {kind: torch.where(one, 0.0, torch.finfo(dtype).min).to(dtype) for kind, one in made.items()}
         return made if "sliding_attention" in kinds else made["full_attention"]
 
-    def _pick(self, request: Request, logits: torch.Tensor) -> None:
-        try:
-            token = request.sampler.pick(torch.tensor(request.tokens), logits)
-            if request.sampler.options.logprobs:
-                request.logprobs.append(token_logprob(self.base.tokenizer, logits, token, request.sampler.options.top_logprobs))
-            request.accept(token)
-        except ExpertKitError as error:
-            request.fail(error)  # of this row alone
+    def _pick(self, requests: Sequence[Request], logits: torch.Tensor) -> None:
+        """The next token of each request from its row of ``logits`` (rows, vocabulary)."""
+        likeliest = logits.max(dim=-1)
+        tops = zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
+        for request, row, top in zip(requests, logits, tops, strict=True):
+            try:
+                token = _token(request, row, top)
+                if request.sampler.options.logprobs:
+                    request.logprobs.append(token_logprob(self.base.tokenizer, row, token, request.sampler.options.top_logprobs))
+                request.accept(token)
+            except ExpertKitError as error:
+                request.fail(error)  # of this row alone
 
     def _drop_finished(self) -> None:
-        dropped = False
+        dropped = []
         for row in reversed(range(len(self._running))):
             request = self._running[row]
             if not request.finished:
@@ -200,9 +244,11 @@ class Scheduler:
             self._cache.remove_row(row)
             self._running[row] = self._running[-1]
             self._running.pop()
-            dropped = True
+            dropped.append(request)
         if dropped:
-            self._plan = RowPlan.of([running.adapter for running in self._running])
+            self._make_plan()
+        for request in dropped:
+            request.held.close()
 
     def _sweep(self) -> None:
         """Take finished rows out now if no other thread is at it; that one would do it at its next step."""
@@ -210,14 +256,17 @@ class Scheduler:
             try:
                 with torch.inference_mode():
                     self._drop_finished()
+                    self._drop_waiting()
             finally:
                 self._turn.release()
 
     def _abandon(self, error: ExpertKitError) -> None:
-        for request in self._running:
+        broken = self._running
+        self._running, self._cache, self._plan = [], BatchCache(), RowPlan.of([])
+        for request in broken:
             if not request.finished:
                 request.fail(error)
-        self._running, self._cache, self._plan = [], BatchCache(), RowPlan.of([])
+            request.held.close()
 
     def _fits(self, request: Request) -> bool:
         if len(self._running) >= self.limits.rows:
@@ -244,6 +293,21 @@ class Scheduler:
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         return int(2 * config.num_hidden_layers * heads * size * self.base.model.dtype.itemsize)
+
+
+def _token(request: Request, logits: torch.Tensor, top: tuple[float, int]) -> int:
+    if not request.sampler.takes_likeliest:
+        return request.sampler.pick(torch.tensor(request.tokens), logits)
+    if not math.isfinite(top[0]):
+        raise not_finite()
+    return top[1]
+
+
+def merged_error() -> NotComposableError:
+    """What a row with experts gets while the base's weights hold others."""
+    return NotComposableError(
+        "the base has experts merged into its weights: no others can be added", hint="leave engine.merged() first", code="base_merged"
+    )
 
 
 def _reach(request: Request) -> int:

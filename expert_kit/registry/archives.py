@@ -1,21 +1,33 @@
-"""What an author does with an archive before anyone installs it: sign it, and have everything about it checked.
+"""What an author does with an archive before anyone installs it: sign it, attest it, and have everything about it checked.
 
 Apart from the room's ``__init__``, because it imports pydantic and cryptography.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expert_kit.archive import SIGNATURES, ArchiveReader, Problem, Severity, replace_meta, validate_reader
+from expert_kit.archive import ATTESTATIONS, SIGNATURES, ArchiveReader, Problem, Severity, replace_meta, validate_reader
 from expert_kit.bases import BaseRecord
 from expert_kit.errors import ArchiveError, ManifestError, SignatureError, UnsignedError
-from expert_kit.manifest import statement_bytes
+from expert_kit.manifest import Manifest, statement_bytes
 from expert_kit.names import Digest, ExpertRef, printable, sha256_digest
-from expert_kit.signing import PrivateKey, add_line, sign, verified_signers
+from expert_kit.registry.admission import attestation_members
+from expert_kit.registry.ranges import is_range
+from expert_kit.signing import (
+    Attestation,
+    PrivateKey,
+    add_attestation,
+    add_line,
+    attest,
+    merge_lines,
+    open_attestations,
+    sign,
+    verified_signers,
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,8 @@ class ArchiveReport:
     signers: tuple[str, ...]
     """Key ids whose signatures verify; trust is another question."""
     problems: tuple[Problem, ...]
+    attestations: tuple[Attestation, ...] = ()
+    """Those whose signatures verify; whether their signers count is for a policy to say."""
 
     @property
     def refused(self) -> bool:
@@ -38,16 +52,26 @@ class ArchiveReport:
         """Plain data."""
         problems = [{"code": one.code, "severity": one.severity.value, "where": one.where, "message": one.message} for one in self.problems]
         ref = None if self.ref is None else str(self.ref)
-        return {"refused": self.refused, "expert": ref, "identity": self.identity, "signers": list(self.signers), "problems": problems}
+        attestations = [{"type": one.kind, "signer": one.signer, "metrics": one.metrics} for one in self.attestations]
+        signed = {"signers": list(self.signers), "attestations": attestations}
+        return {"refused": self.refused, "expert": ref, "identity": self.identity, **signed, "problems": problems}
 
 
-def check_archive(archive: Path, bases: Sequence[BaseRecord] = ()) -> ArchiveReport:
-    """Every problem of content and signatures; ``bases`` are the base models that are here."""
+def check_archive(archive: Path, bases: Sequence[BaseRecord] = (), detached: bytes = b"") -> ArchiveReport:
+    """Every problem of content, signatures and attestations.
+
+    Args:
+        archive: an ``.expert`` file.
+        bases: the base models that are here.
+        detached: lines of a ``.sig`` file, which count like those in the archive.
+    """
     try:
         with ArchiveReader.open(archive) as reader:
-            problems = validate_reader(reader, bases)
-            signers, findings = _signers(reader)
-            return ArchiveReport(reader.manifest.ref, sha256_digest(reader.manifest_bytes), signers, (*problems, *findings))
+            problems, identity = validate_reader(reader, bases), sha256_digest(reader.manifest_bytes)
+            signers, findings = _signers(reader, detached)
+            attestations, more = _attestations(reader, identity)
+            found = (*problems, *_range_problems(reader.manifest), *findings, *more)
+            return ArchiveReport(reader.manifest.ref, identity, signers, found, attestations)
     except (ArchiveError, ManifestError) as error:
         problem = Problem(error.code, Severity.REFUSED, printable(archive.name), printable(error.message))
         return ArchiveReport(None, None, (), (problem,))
@@ -79,9 +103,72 @@ def sign_archive(archive: Path, key: PrivateKey, out: Path | None = None) -> Arc
     return ArchiveReport(ref, identity, verified_signers(lines, statement), ())
 
 
-def _signers(reader: ArchiveReader) -> tuple[tuple[str, ...], list[Problem]]:
+def sign_detached(archive: Path, key: PrivateKey, existing: bytes = b"") -> tuple[bytes, ArchiveReport]:
+    """The content of a ``.sig`` file for an archive, which is not changed.
+
+    Args:
+        archive: an ``.expert`` file; its bytes are checked.
+        key: see ``signing.load_private_key``.
+        existing: lines to keep, by other keys.
+
+    Raises:
+        ArchiveError, ManifestError: not a sound archive. SignatureError: ``existing`` does not verify.
+    """
+    with ArchiveReader.open(archive) as reader:
+        reader.check_bodies()
+        statement, ref, identity = statement_bytes(reader.manifest), reader.manifest.ref, sha256_digest(reader.manifest_bytes)
+    if existing:
+        verified_signers(existing, statement)
+    lines = add_line(existing, sign(statement, key))
+    return lines, ArchiveReport(ref, identity, verified_signers(lines, statement), ())
+
+
+def attest_archive(archive: Path, kind: str, predicate: Mapping[str, Any], key: PrivateKey, out: Path | None = None) -> ArchiveReport:
+    """Add an attestation to ``META/attestations/<kind>.jsonl``. The identity and all signatures stay.
+
+    Args:
+        archive: an ``.expert`` file; its bytes are checked while they are copied.
+        kind: a key of ``signing.PREDICATES``.
+        predicate: see ``signing.attestations``.
+        key: see ``signing.load_private_key``.
+        out: file to write, ``archive`` itself if not given.
+
+    Raises:
+        ArchiveError, ManifestError: not a sound archive. SignatureError: ``attestation_invalid``, or one in the archive is bad.
+        CapacityError: the file cannot be written.
+    """
+    with ArchiveReader.open(archive) as reader:
+        ref, identity, meta = reader.manifest.ref, sha256_digest(reader.manifest_bytes), reader.meta
+        open_attestations(attestation_members(reader).values(), identity)
+    name = f"{ATTESTATIONS}{kind}.jsonl"
+    meta[name] = add_attestation(meta.get(name, b""), attest(identity, ref.file_stem, kind, predicate, key))
+    replace_meta(archive, out or archive, meta)
+    members = [body for member, body in meta.items() if member.startswith(ATTESTATIONS)]
+    return ArchiveReport(ref, identity, (), (), open_attestations(members, identity))
+
+
+def _range_problems(manifest: Manifest) -> Iterator[Problem]:
+    requires, conflicts = manifest.requires, manifest.conflicts or {}
+    tool = {"expert-kit": requires.expert_kit} if requires and requires.expert_kit else {}
+    experts = (requires.experts if requires else None) or {}
+    for label, ranges in (("requires", {**tool, **experts}), ("conflicts", conflicts)):
+        for name, text in ranges.items():
+            if not is_range(text):
+                yield Problem("range_invalid", Severity.REFUSED, f"{label}.{name}", f"{text!r} is not a version range")
+
+
+def _attestations(reader: ArchiveReader, identity: Digest) -> tuple[tuple[Attestation, ...], list[Problem]]:
     try:
-        return verified_signers(reader.signatures_bytes, statement_bytes(reader.manifest)), []
+        return open_attestations(attestation_members(reader).values(), identity), []
+    except SignatureError as error:
+        return (), [Problem(error.code, Severity.REFUSED, ATTESTATIONS, printable(error.message))]
+    except ArchiveError:  # a damaged body, which the check of the content has reported
+        return (), []
+
+
+def _signers(reader: ArchiveReader, detached: bytes) -> tuple[tuple[str, ...], list[Problem]]:
+    try:
+        return verified_signers(merge_lines(reader.signatures_bytes, detached), statement_bytes(reader.manifest)), []
     except UnsignedError as error:
         return (), [Problem(error.code, Severity.WARNING, SIGNATURES, "the archive is not signed")]
     except SignatureError as error:

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
 from expert_kit.errors import BlobDigestError, DigestMismatchError, ManifestError
 from expert_kit.names import Digest, parse_digest, sha256_digest
-
-STALE_SECONDS = 24 * 3600
-"""A staging folder that nothing has touched for so long belongs to an install that is gone."""
+from expert_kit.registry.staging import clear_abandoned, held_folder
 
 
 class BlobStore:
@@ -67,28 +62,42 @@ class BlobStore:
         """Every blob in the store."""
         for path in self._cas.glob("??/*"):
             with suppress(ManifestError):  # a file that is no blob
-                yield parse_digest("sha256:" + path.name)
+                digest = parse_digest("sha256:" + path.name)
+                if path == self.path(digest):
+                    yield digest
 
-    def remove(self, digest: Digest) -> None:
-        """Remove a blob; one that is gone already is fine."""
+    def strangers(self) -> list[Path]:
+        """What lies in the store and is no blob under its right name."""
+        known = set(map(self.path, self.digests()))
+        return [path for path in sorted(self._cas.glob("*/*")) if path not in known]
+
+    def folders(self) -> list[Path]:
+        """The folders that hold blobs, and those of staging."""
+        return [path for path in (self._cas.parent, self._cas, *sorted(self._cas.glob("??")), self._staging) if path.is_dir()]
+
+    def size(self, digest: Digest) -> int:
+        """Bytes of the blob on disk; 0 if it is missing."""
+        try:
+            return self.path(digest).stat(follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return 0
+
+    def remove(self, digest: Digest) -> int:
+        """Remove a blob and say its size; one that is gone already is fine."""
+        size = self.size(digest)
         self.path(digest).unlink(missing_ok=True)
+        return size
 
     @contextmanager
     def stage(self) -> Iterator[Stage]:
         """A staging folder for one install, removed at the end whatever happens."""
-        folder = self._staging / str(uuid4())
-        folder.mkdir(mode=0o700, parents=True)
-        try:
+        with held_folder(self._staging) as folder:
             yield Stage(self, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
-    def remove_stale_stages(self) -> None:
-        """Remove what killed installs left behind."""
-        for folder in self._staging.glob("*"):
-            with suppress(OSError):
-                if time.time() - folder.stat().st_mtime > STALE_SECONDS:
-                    shutil.rmtree(folder, ignore_errors=True)
+    def clear_stages(self, *, dry_run: bool = False) -> list[int]:
+        """Remove what killed installs left behind; the bytes of each folder that was, or with ``dry_run`` would be, removed."""
+        sizes = [clear_abandoned(folder, dry_run=dry_run) for folder in sorted(self._staging.glob("*"))]
+        return [size for size in sizes if size is not None]
 
 
 class Stage:

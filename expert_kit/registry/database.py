@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,34 +11,10 @@ from pathlib import Path
 
 from expert_kit.errors import RegistryError
 from expert_kit.names import printable
+from expert_kit.registry.blobs import BlobStore
+from expert_kit.registry.schema import SCHEMA_VERSION, upgrade
 
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
-
-_SCHEMA = (
-    """CREATE TABLE expert (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        namespace TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
-        identity TEXT NOT NULL, publisher TEXT NOT NULL, summary TEXT NOT NULL, license TEXT NOT NULL, tags TEXT NOT NULL,
-        installed_at TEXT NOT NULL, trust TEXT NOT NULL, signers TEXT NOT NULL, warnings TEXT NOT NULL,
-        base TEXT NOT NULL, base_match TEXT NOT NULL, adapter TEXT NOT NULL, weights TEXT NOT NULL, signatures TEXT,
-        UNIQUE (namespace, name, version)) STRICT""",
-    """CREATE TABLE file (
-        expert INTEGER NOT NULL REFERENCES expert (id) ON DELETE CASCADE,
-        path TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL, role TEXT NOT NULL,
-        PRIMARY KEY (expert, path)) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE current (
-        namespace TEXT NOT NULL, name TEXT NOT NULL, expert INTEGER NOT NULL REFERENCES expert (id) ON DELETE CASCADE,
-        PRIMARY KEY (namespace, name)) STRICT, WITHOUT ROWID""",
-    # Outlives uninstall: an old version must not come back unnoticed.
-    """CREATE TABLE highest (
-        namespace TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
-        PRIMARY KEY (namespace, name)) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX file_sha256 ON file (sha256)",
-    "CREATE INDEX expert_identity ON expert (identity)",
-    "CREATE INDEX expert_signatures ON expert (signatures)",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
 
 
 class Database:
@@ -46,21 +23,30 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def exists(self) -> bool:
+        """Whether anything was ever installed."""
+        return self._path.exists()
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
         """A connection to read from, or None if nothing was ever installed; in that case nothing is created either."""
-        if not self._path.exists():
+        if not self.exists():
             yield None
             return
-        with closing(self._connect()) as connection:
+        with closing(self._connect_to_read()) as connection:
             connection.execute("BEGIN")  # one snapshot for all statements
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One ``BEGIN IMMEDIATE`` transaction: committed at the end, rolled back if anything is raised."""
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One ``BEGIN IMMEDIATE`` transaction: committed at the end, rolled back if anything is raised.
+
+        What is not ``durable`` may be gone after a power cut, never half there.
+        """
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         with closing(self._connect()) as connection:
+            if not durable:
+                connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -70,7 +56,28 @@ class Database:
             connection.commit()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+        return self._configured(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None))
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.OperationalError as error:
+            if not self._is_still(error):
+                raise
+        # A folder that we may only read, or a disk without room for SQLite's files beside the database, and no log of a writer.
+        uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+        return self._configured(sqlite3.connect(uri, uri=True, isolation_level=None))
+
+    def _is_still(self, error: sqlite3.OperationalError) -> bool:
+        log = self._path.with_name(f"{self._path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            return False
+        if error.sqlite_errorcode == sqlite3.SQLITE_IOERR_SHMSIZE:
+            return True
+        cannot_write = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+        return cannot_write and not os.access(self._path.parent, os.W_OK)
+
+    def _configured(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         try:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA synchronous = FULL")
@@ -85,13 +92,26 @@ class Database:
         version = _user_version(connection)
         if version == 0:
             _switch_to_wal(connection)
-            version = _create(connection)
+        if version < SCHEMA_VERSION:
+            version = self._upgrade(connection)
         if version != SCHEMA_VERSION:
             raise RegistryError(
                 f"the registry {printable(str(self._path))} has schema {version}, this expert-kit knows {SCHEMA_VERSION}",
                 hint="install the expert-kit version that wrote it, or a newer one",
                 code="registry_schema_newer",
             )
+
+    def _upgrade(self, connection: sqlite3.Connection) -> int:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = _user_version(connection)
+            if version < SCHEMA_VERSION:  # else another process was faster
+                upgrade(connection, version, BlobStore(self._path.parent).read)
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+        return _user_version(connection)
 
 
 def _user_version(connection: sqlite3.Connection) -> int:
@@ -109,16 +129,3 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.02)
-
-
-def _create(connection: sqlite3.Connection) -> int:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if _user_version(connection) == 0:  # else another process was faster
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-    return _user_version(connection)

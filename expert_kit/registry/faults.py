@@ -36,7 +36,7 @@ def _of_system(error: OSError, root: str) -> ExpertKitError:
 
 def _of_database(error: sqlite3.Error, root: str) -> ExpertKitError:
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
         return _full(root)
     if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return _read_only(root)

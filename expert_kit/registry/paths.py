@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from platformdirs import user_data_path
-
 
 def home() -> Path:
     """The user's folder: ``EXPERT_KIT_HOME`` if it is set and not empty, else the platform's place for user data."""
     chosen = os.environ.get("EXPERT_KIT_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else user_data_path("expert-kit")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_data_path  # noqa: PLC0415 - most of the time of `expert-kit list` is imports
+
+    return user_data_path("expert-kit")
 
 
 def bases_dir() -> Path:

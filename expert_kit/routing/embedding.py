@@ -10,7 +10,7 @@ import numpy as np
 
 from expert_kit.names import Digest
 from expert_kit.routing.background import BACKGROUND
-from expert_kit.routing.encoder import Encoder, Vectors, clean_text, embed
+from expert_kit.routing.encoder import Encoder, Vectors, clean_text, embed, sentence_part
 from expert_kit.routing.vectors import VectorCache
 
 NOTHING_TO_COMPARE: Final = np.float32(-1.0)
@@ -28,6 +28,10 @@ class Candidate:
     name: str
     examples: tuple[str, ...] = ()
     card: str = ""
+    validation: tuple[str, ...] = ()
+    """Prompts that no router is fitted on; they calibrate."""
+    category: str = ""
+    """Experts of one category are alike."""
 
 
 class Neighbour(NamedTuple):
@@ -66,13 +70,16 @@ class EmbeddingRouter:
     reorders the others. Everything is embedded on construction; without candidates nothing is.
     """
 
-    def __init__(self, candidates: Sequence[Candidate], encoder: Encoder, cache: VectorCache | None = None) -> None:
+    def __init__(
+        self, candidates: Sequence[Candidate], encoder: Encoder, cache: VectorCache | None = None, generic: Sequence[str] = ()
+    ) -> None:
         """Embed what is not yet in the cache.
 
         Args:
             candidates: in any order, each digest once.
             encoder: the same for examples and queries.
             cache: without one, all examples are embedded now. Queries are never cached on disk.
+            generic: prompts that no expert should answer, besides ``BACKGROUND``.
 
         Raises:
             CheckUnavailableError: the encoder is missing or unusable.
@@ -84,7 +91,7 @@ class EmbeddingRouter:
         texts = {candidate.digest: _texts(candidate) for candidate in candidates}
         self._cache = cache
         self._profiles = {digest: self._profile(texts[digest]) for digest in self.names if texts[digest]}
-        self._background = self._profile(BACKGROUND) if self._profiles else None
+        self._background = self._profile((*BACKGROUND, *generic)) if self._profiles else None
         self._last: tuple[str, Vectors] | None = None
 
     def scores(self, query: str) -> dict[Digest, np.float32]:
@@ -110,21 +117,27 @@ class EmbeddingRouter:
         return _nearest(self._background, self._vector(query), count)
 
     def _profile(self, texts: tuple[str, ...]) -> _Profile:
-        vectors = embed(self.encoder, texts) if self._cache is None else self._cache.vectors(self.encoder, texts)
+        rows = embed(self.encoder, texts) if self._cache is None else self._cache.vectors(self.encoder, texts)
+        vectors = sentence_part(self.encoder, rows)
         mean = vectors.mean(axis=0)
         length = float(np.linalg.norm(mean))
         return _Profile(texts, vectors, mean / np.float32(length) if length > 1e-6 else np.zeros_like(mean))
 
-    def _vector(self, query: str) -> Vectors | None:
-        """(d,) float32, None for a query without text. The last one is kept: a decision asks several times."""
+    def row(self, query: str) -> Vectors | None:
+        """(1, D) whole row of the encoder, None for a query without text. The last one is kept: a decision asks several times."""
         text = clean_text(query)
         if not text or not self._profiles:
             return None
         last = self._last
         if last is None or last[0] != text:
-            last = (text, embed(self.encoder, [text])[0])
+            last = (text, embed(self.encoder, [text]))
             self._last = last
         return last[1]
+
+    def _vector(self, query: str) -> Vectors | None:
+        """(d,) sentence vector, None for a query without text."""
+        row = self.row(query)
+        return None if row is None else sentence_part(self.encoder, row)[0]
 
 
 def _texts(candidate: Candidate) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 
 from expert_kit.errors import CheckUnavailableError, TransferError
 from expert_kit.names import Digest, sha256_digest
+from expert_kit.routing.bert import DROPPED_WORDS, POOLED, Bert, is_plain_bert
 
 Vectors = NDArray[np.float32]
 """(n, d) float32, one unit row per text."""
@@ -45,6 +46,11 @@ class Encoder(Protocol):
     @property
     def id(self) -> Digest:
         """Names everything a vector depends on besides its text; vectors of two ids are never compared."""
+        ...
+
+    @property
+    def parts(self) -> int:
+        """How many parts of equal width a row has; the first one is the sentence vector, whose cosine is shown to people."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -77,6 +83,14 @@ def embed(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     return vectors
 
 
+def sentence_part(encoder: Encoder, rows: Vectors) -> Vectors:
+    """(n, d / parts) float32 unit rows: the sentence vectors in rows of ``encoder``."""
+    if encoder.parts == 1:
+        return rows
+    part = rows[:, : rows.shape[1] // encoder.parts]
+    return np.ascontiguousarray(part / np.linalg.norm(part, axis=1, keepdims=True))
+
+
 def are_unit_rows(vectors: Vectors, count: int) -> bool:
     """Whether these are ``count`` finite rows of length 1 (within 0.001)."""
     if vectors.ndim != 2 or vectors.shape[0] != count or vectors.shape[1] == 0:
@@ -87,15 +101,13 @@ def are_unit_rows(vectors: Vectors, count: int) -> bool:
 class SentenceTransformerEncoder:
     """A sentence-transformers model in a local folder, on the CPU, float32, at most 128 tokens a text.
 
-    Loading is put off until the first :meth:`encode`; :attr:`id` needs no torch. Weights must be safetensors.
+    Loading is put off until the first :meth:`encode`; :attr:`id` reads the files only. Weights must be safetensors. A
+    plain BERT, such as the default model, runs in numpy (:mod:`expert_kit.routing.bert`) and never imports torch; for any
+    other model the library itself is used, and rows have one part.
 
-    All encoding happens one text at a time on one thread of our own. Measured with two torch threads on a busy two-core
-    machine, a query took 486 ms in the caller's thread and 17 ms here: waiting thread pools fight. One by one costs a
-    quarter more than batches of 32, and buys that a vector never depends on which texts it was computed with.
-
-    ``torch.set_num_threads`` acts on the calling thread and on threads that start later. It is called in our thread, and
-    the previous value is put back at once, so that the rest of the process keeps its setting; only a thread that runs its
-    first torch operation in the microseconds between the two calls would start with one thread.
+    One text at a time, on one thread: measured with two threads on a busy two-core machine, a query took 486 ms instead
+    of 17, as waiting pools fight. It costs a quarter more than batches of 32, and buys that a vector never depends on
+    which texts it was computed with.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,9 +119,9 @@ class SentenceTransformerEncoder:
         if not (folder / "modules.json").is_file() or not any(folder.rglob("*.safetensors")):
             raise _unusable(folder, "no modules.json or no *.safetensors in it")
         self.folder = folder
-        self._model: Any = None
+        self._rows: Callable[[Sequence[str]], Vectors] | None = None
+        self._bert: Bert | None = None
         self._lock = Lock()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="expert-kit-encoder")
 
     @cached_property
     def id(self) -> Digest:
@@ -122,11 +134,16 @@ class SentenceTransformerEncoder:
         identity = {
             "dtype": "float32",
             "files": {path.relative_to(self.folder).as_posix(): _file_sha256(path) for path in files},
-            "library": "sentence-transformers",
             "max_tokens": MAX_TOKENS,
             "normalised": True,
+            "parts": POOLED if self.parts > 1 else (),
         }
         return sha256_digest(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode())
+
+    @cached_property
+    def parts(self) -> int:
+        """5 for a plain BERT (``bert.POOLED``), 1 for any other model."""
+        return len(POOLED) if is_plain_bert(self.folder) else 1
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows.
@@ -135,15 +152,35 @@ class SentenceTransformerEncoder:
             CheckUnavailableError: ``encoder_missing`` without sentence-transformers, ``encoder_unusable`` if it cannot load.
         """
         with self._lock:
-            if self._model is None:
-                self._model = _load(self.folder)
-                _keep_to_one_thread(self._thread)
-        return self._thread.submit(self._encode, texts).result()
+            if self._rows is None and self.parts > 1:
+                self._bert = _load_bert(self.folder)
+                self._rows = self._bert.rows
+            elif self._rows is None:
+                self._rows = _load_with_library(self.folder)
+        cleaned = [clean_text(text) for text in texts]
+        return self._rows(cleaned) if cleaned else np.zeros((0, 0), dtype=np.float32)
 
-    def _encode(self, texts: Sequence[str]) -> Vectors:
-        options = {"normalize_embeddings": True, "show_progress_bar": False, "convert_to_numpy": True}
-        rows = [np.asarray(self._model.encode([clean_text(text)], **options), dtype=np.float32)[0] for text in texts]
-        return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
+    def encode_starts(self, texts: Sequence[str]) -> Vectors:
+        """(n, d): the texts without what their last three words say; see :func:`start_rows`.
+
+        Raises:
+            see :meth:`encode`.
+        """
+        if self.parts == 1:
+            return self.encode([_without_end(text) for text in texts])
+        self.encode([])
+        assert self._bert is not None
+        return self._bert.start_rows([clean_text(text) for text in texts])
+
+
+def start_rows(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """(n, d) rows of the texts without their last three words, to find out whether words were only added at the end."""
+    own: Callable[[Sequence[str]], Vectors] | None = getattr(encoder, "encode_starts", None)
+    return own(texts) if own is not None else embed(encoder, [_without_end(text) for text in texts])
+
+
+def _without_end(text: str) -> str:
+    return " ".join(clean_text(text).split()[:-DROPPED_WORDS])
 
 
 def default_encoder(path: str | Path | None = None) -> SentenceTransformerEncoder:
@@ -188,7 +225,14 @@ def _hub_folder() -> Path:
         raise TransferError(f"could not fetch the encoder {DEFAULT_MODEL}: {error}", hint=_INSTALL_HINT) from error
 
 
-def _load(folder: Path) -> Any:
+def _load_bert(folder: Path) -> Bert:
+    try:
+        return Bert.load(folder, MAX_TOKENS)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise _unusable(folder, str(error)) from error
+
+
+def _load_with_library(folder: Path) -> Callable[[Sequence[str]], Vectors]:
     try:
         library = importlib.import_module("sentence_transformers")
         bars = importlib.import_module("transformers.utils.logging")
@@ -206,10 +250,22 @@ def _load(folder: Path) -> Any:
         if shown:
             bars.enable_progress_bar()
     model.max_seq_length = MAX_TOKENS
-    return model
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="expert-kit-encoder")
+    _keep_to_one_thread(thread)
+
+    def rows(texts: Sequence[str]) -> Vectors:
+        options = {"normalize_embeddings": True, "show_progress_bar": False, "convert_to_numpy": True}
+        return np.stack([np.asarray(model.encode([text], **options), dtype=np.float32)[0] for text in texts])
+
+    return lambda texts: thread.submit(rows, texts).result()
 
 
 def _keep_to_one_thread(thread: ThreadPoolExecutor) -> None:
+    """Let torch use one thread there; the rest of the process keeps its setting.
+
+    ``torch.set_num_threads`` acts on the calling thread and on threads that start later, so the previous value is put
+    back at once: only a thread that runs its first torch operation in those microseconds would start with one.
+    """
     torch = importlib.import_module("torch")
 
     def settle() -> None:

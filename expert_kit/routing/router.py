@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
-from expert_kit.errors import UsageError
-from expert_kit.names import Digest, printable
-from expert_kit.routing.embedding import EmbeddingRouter, Neighbour
+from expert_kit.names import Digest
+from expert_kit.routing.decision import (
+    ChosenExpert,
+    Evidence,
+    RankedExpert,
+    Reason,
+    RouteDecision,
+    RouterView,
+    RoutingConfig,
+)
+from expert_kit.routing.embedding import EmbeddingRouter
 from expert_kit.routing.encoder import clean_text
+from expert_kit.routing.fitted import Fitted, Verdicts
+from expert_kit.routing.journal import LONGEST_TEXT
+from expert_kit.routing.reading import Reader
+from expert_kit.routing.rules import FiredRule, Rule, RuleOutcome, apply_rules, break_ties
+from expert_kit.routing.signals import Signals, detect
 
-Reason = Literal["covered", "ambiguous", "not_covered", "empty"]
-"""Covered: one expert is clearly best, or a few are close. Ambiguous: more than ``top_k`` are close. Not covered: the
-best one is below the threshold. Empty: the query has no text, or there is no expert."""
+_BEST_OF_A_ROUTER = 5
 
 
 class Router(Protocol):
@@ -27,139 +38,33 @@ class Router(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class RoutingConfig:
-    """How many experts answer, and when none should."""
-
-    min_score: float = 0.24
-    """Coverage below which the base model answers alone, -1 to 1. Coverage is the best score minus ``background_share``
-    times the query's similarity to generic prompts. Evidence: ``tests/integration/test_routing_real_encoder.py``."""
-
-    background_share: float = 0.5
-    """How much of the similarity to generic prompts is taken off, 0 to 1; 0 makes coverage the bare score."""
-
-    top_k: int = 3
-    """Most experts that may answer together, at least 1."""
-
-    margin: float = 0.04
-    """Scores this close to the best one count as close, 0 or more. With 150 CLINC150 intents of 20 examples each, 89 %
-    of the decisions are for one expert, right in 95 % of them, and the set holds the right one in 94 %."""
-
-    temperature: float = 0.04
-    """Weights are ``softmax(score / temperature)`` over the chosen, above 0; the value of least log-loss there."""
-
-    neighbours: int = 3
-    """Examples shown per expert in an explanation, 0 or more."""
-
-    def __post_init__(self) -> None:
-        """Refuse values outside the ranges above.
-
-        Raises:
-            UsageError: ``routing_config_invalid``.
-        """
-        bounds: tuple[tuple[str, float, float, float], ...] = (
-            ("min_score", self.min_score, -1, 1),
-            ("background_share", self.background_share, 0, 1),
-            ("top_k", self.top_k, 1, 1000),
-            ("margin", self.margin, 0, 2),
-            ("temperature", self.temperature, 1e-3, 100),
-            ("neighbours", self.neighbours, 0, 1000),
-        )
-        for name, value, low, high in bounds:
-            if not low <= value <= high:  # also refuses NaN
-                raise UsageError(
-                    f"routing: {name} is {value}", hint=f"choose {name} between {low:g} and {high:g}", code="routing_config_invalid"
-                )
-
-
-class ChosenExpert(NamedTuple):
-    """An expert that answers; the weights of a decision sum to 1."""
-
-    digest: Digest
-    name: str
-    weight: float
-
-
-class RankedExpert(NamedTuple):
-    """An expert and its score, a float32 value."""
-
-    digest: Digest
-    name: str
-    score: float
-
-
-class Evidence(NamedTuple):
-    """The nearest examples of one expert."""
-
-    digest: Digest
-    name: str
-    nearest: tuple[Neighbour, ...]
-
-
-@dataclass(frozen=True)
-class RouteDecision:
-    """Who answers and why; it carries all its inputs but the query, so that explaining recomputes nothing."""
-
-    experts: tuple[ChosenExpert, ...]
-    """Best first; empty when abstained."""
-
-    scores: tuple[RankedExpert, ...]
-    """All candidates: higher score first, then lower digest."""
-
-    abstained: bool
-    reason: Reason
-    coverage: float
-    """Best score minus the background's share; -1 when there was nothing to score."""
-
-    background: float
-    """Similarity of the query to generic prompts."""
-
-    margin: float | None
-    """Distance from the best score to the second; None with fewer than two candidates."""
-
-    evidence: tuple[Evidence, ...]
-    """For the chosen experts, and always for the best and the runner-up."""
-
-    background_nearest: tuple[Neighbour, ...]
-    encoder_id: Digest | None
-    """None when nothing was encoded."""
-
-    config: RoutingConfig
-
-    @classmethod
-    def nobody(cls, config: RoutingConfig) -> RouteDecision:
-        """The decision where there is no candidate at all; no encoder is needed for it."""
-        return cls((), (), True, "empty", -1.0, 0.0, None, (), (), None, config)
-
-    @property
-    def threshold(self) -> float:
-        """Coverage from which on experts answer."""
-        return self.config.min_score
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, numbers rounded to six places."""
-        return {
-            "abstained": self.abstained,
-            "reason": self.reason,
-            "experts": [_plain(expert) for expert in self.experts],
-            "coverage": round(self.coverage, 6),
-            "threshold": self.threshold,
-            "background": round(self.background, 6),
-            "margin": None if self.margin is None else round(self.margin, 6),
-            "scores": [_plain(expert) for expert in self.scores],
-            "evidence": [{**_plain(one), "nearest": [_plain(near) for near in one.nearest]} for one in self.evidence],
-            "background_nearest": [_plain(near) for near in self.background_nearest],
-            "encoder_id": self.encoder_id,
-            "config": asdict(self.config),
-        }
-
-
 class RoutingPolicy:
-    """Ranks one router's scores and decides."""
+    """Ranks and decides: with a fitted router by its probabilities, without one by cosines and fixed thresholds."""
 
-    def __init__(self, router: EmbeddingRouter, config: RoutingConfig | None = None) -> None:
-        self.router = router
+    def __init__(
+        self,
+        router: EmbeddingRouter,
+        config: RoutingConfig | None = None,
+        *,
+        fitted: Fitted | None = None,
+        rules: Sequence[Rule] = (),
+        told: Mapping[str, tuple[str, ...]] | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Take what is known.
+
+        Args:
+            router: over all candidates; finds the nearest examples, and decides where nothing is fitted.
+            config: how many, and when none.
+            fitted: over the same candidates.
+            rules: the user's own.
+            told: prompt -> names of the experts that the user said are right for it; they come before the rules.
+            notes: for every decision.
+        """
+        self.router, self.fitted = router, fitted
         self.config = config or RoutingConfig()
+        self._rules, self._notes, self._told = tuple(rules), tuple(notes), dict(told or {})
+        self._reader = Reader(router.encoder)
 
     def decide(self, query: str) -> RouteDecision:
         """Choose for any text: huge, empty, in any language.
@@ -167,26 +72,87 @@ class RoutingPolicy:
         Raises:
             CheckUnavailableError: the encoder cannot be used.
         """
+        if not self.router.names or not clean_text(query):
+            return self._empty()
+        signals = detect(query)
+        outcome = self._outcome(query, signals)
+        decision = self._plain(query, outcome) if self.fitted is None else self._calibrated(self.fitted, query, outcome)
+        return _with_rules(replace(decision, notes=(*self._notes, *outcome.notes)), outcome, signals)
+
+    def _outcome(self, query: str, signals: Signals) -> RuleOutcome:
+        names = sorted(set(self.router.names.values())) if self._rules or self._told else []
+        outcome = apply_rules(self._rules, query, signals, names) if self._rules else RuleOutcome()
+        known = self._told.get(clean_text(query)[:LONGEST_TEXT].rstrip())
+        if known is None or not (set(known) <= set(names)):
+            return outcome
+        said = FiredRule("feedback", 0, "expert" if known else "base", known, ("you said so about this very prompt",), "decides")
+        return replace(outcome, fired=(said, *outcome.fired), forced=known)
+
+    def _empty(self) -> RouteDecision:
+        scores = rank({digest: np.float32(-1.0) for digest in self.router.names}, self.router.names)
+        margin = 0.0 if len(scores) > 1 else None
+        return replace(RouteDecision.nobody(self.config), scores=scores, margin=margin, notes=self._notes)
+
+    def _plain(self, query: str, outcome: RuleOutcome) -> RouteDecision:
         router, config = self.router, self.config
         ranked = rank(router.scores(query), router.names)
-        empty = not ranked or not clean_text(query)
         background = float(router.background(query))
-        coverage = -1.0 if empty else ranked[0].score - config.background_share * background
-        chosen, reason = ((), "empty") if empty else choose(ranked, background, config)
-        shown = () if empty else ranked[: max(2, len(chosen))]
+        allowed = [one for one in ranked if one.name not in outcome.forbidden]
+        chosen, reason = choose(allowed, background, config) if allowed else ((), "rule")
+        return RouteDecision(
+            experts=chosen,
+            scores=ranked,
+            abstained=not chosen,
+            reason=reason,
+            coverage=ranked[0].score - config.background_share * background,
+            background=background,
+            margin=ranked[0].score - ranked[1].score if len(ranked) > 1 else None,
+            evidence=self._evidence(query, ranked, len(chosen)),
+            background_nearest=router.nearest_background(query, config.neighbours),
+            encoder_id=router.encoder.id,
+            config=config,
+            threshold=config.min_score,
+        )
+
+    def _calibrated(self, fitted: Fitted, query: str, outcome: RuleOutcome) -> RouteDecision:
+        config, corpus = self.config, fitted.corpus
+        verdicts = fitted.judge(self._reader.read([query], self.router.row(query)))
+        chances = verdicts.chances[0].astype(float)
+        # Stable, and numbers follow digests: of equal ones the lower digest.
+        order = np.argsort(-verdicts.chances[0], kind="stable")
+        values = zip(order.tolist(), verdicts.chances[0][order].tolist(), strict=True)
+        ranked = tuple(RankedExpert(corpus.digests[at], corpus.names[at], value) for at, value in values)
+        coverage = float(verdicts.coverage[0])
+        chosen, reason = choose_calibrated(ranked, outcome, fitted, config.top_k)
+        if coverage < fitted.rule.threshold:
+            chosen, reason = (), "not_covered"
+        inside = fitted.conformal_set(verdicts.chances[0])
         return RouteDecision(
             experts=chosen,
             scores=ranked,
             abstained=not chosen,
             reason=reason,
             coverage=coverage,
-            background=background,
+            background=float(self.router.background(query)),
             margin=ranked[0].score - ranked[1].score if len(ranked) > 1 else None,
-            evidence=tuple(Evidence(one.digest, one.name, router.nearest(query, one.digest, config.neighbours)) for one in shown),
-            background_nearest=router.nearest_background(query, config.neighbours),
-            encoder_id=None if empty else router.encoder.id,
+            evidence=self._evidence(query, ranked, len(chosen)),
+            background_nearest=self.router.nearest_background(query, config.neighbours),
+            encoder_id=self.router.encoder.id,
             config=config,
+            threshold=fitted.rule.threshold,
+            calibrated=True,
+            p_right=float(chances.max()),
+            set_size=len(inside),
+            routers=views(fitted, verdicts, self.router.names),
+            coverage_parts=tuple(
+                (name, (float(verdicts.parts[name][0]) - centre) / fitted.rule.spreads[name])
+                for name, centre in fitted.rule.centres.items()
+            ),
         )
+
+    def _evidence(self, query: str, ranked: Sequence[RankedExpert], chosen: int) -> tuple[Evidence, ...]:
+        shown = ranked[: max(2, chosen)]
+        return tuple(Evidence(one.digest, one.name, self.router.nearest(query, one.digest, self.config.neighbours)) for one in shown)
 
 
 def rank(scores: Mapping[Digest, np.float32], names: Mapping[Digest, str]) -> tuple[RankedExpert, ...]:
@@ -203,42 +169,49 @@ def choose(ranked: Sequence[RankedExpert], background: float, config: RoutingCon
         return (), "not_covered"
     chosen = close[: config.top_k]
     powers = [math.exp((one.score - chosen[0].score) / config.temperature) for one in chosen]
-    weights = [power / math.fsum(powers) for power in powers]
-    experts = tuple(ChosenExpert(one.digest, one.name, weight) for one, weight in zip(chosen, weights, strict=True))
-    return experts, "covered" if len(close) <= config.top_k else "ambiguous"
+    return _weighted(chosen, powers), "covered" if len(close) <= config.top_k else "ambiguous"
 
 
-def explain(decision: RouteDecision) -> str:
-    """The decision for a person, several lines; package text in it is escaped."""
-    lines = [_headline(decision)]
-    weights = {one.digest: one.weight for one in decision.experts}
-    for one in decision.scores[:5]:
-        used = f"  weight {weights[one.digest]:.2f}" if one.digest in weights else ""
-        lines.append(f"  {one.score:+.3f}  {printable(one.name)}{used}")
-    if decision.margin is not None and decision.reason != "empty":
-        lines.append(f"margin {decision.margin:.3f}; closer than {decision.config.margin:g} would be mixed")
-    for evidence in decision.evidence:
-        lines += _examples(f"nearest examples of {printable(evidence.name)}", evidence.nearest)
-    lines += _examples("nearest generic prompts", decision.background_nearest)
-    return "\n".join(lines)
+def choose_calibrated(
+    ranked: Sequence[RankedExpert], outcome: RuleOutcome, fitted: Fitted, top_k: int
+) -> tuple[tuple[ChosenExpert, ...], Reason]:
+    """The conformal set, at most ``top_k`` of it, weighted by probability; rules may forbid some and break ties."""
+    ordered: Sequence[RankedExpert] = ranked
+    if outcome.forbidden or outcome.preferred:
+        allowed = [one for one in ranked if one.name not in outcome.forbidden]
+        preferred = {one for one in allowed if one.name in outcome.preferred}
+        ordered = [one for one, _ in break_ties([(one, one.score) for one in allowed], preferred)]
+    if not ordered:
+        return (), "rule"
+    close = [one for one in ordered[: top_k + 1] if fitted.quantile is not None and 1 - one.score <= fitted.quantile] or ordered[:1]
+    chosen = close[:top_k]
+    return _weighted(chosen, [max(one.score, 1e-9) for one in chosen]), "covered" if len(close) <= top_k else "ambiguous"
 
 
-def _headline(decision: RouteDecision) -> str:
-    if decision.reason == "empty":
-        return "no expert: " + ("the prompt has no text" if decision.scores else "none is installed")
-    share = decision.config.background_share
-    sum_of = f"best score {decision.scores[0].score:.3f} - {share:g} x background {decision.background:.3f}"
-    verdict = f"coverage {decision.coverage:.3f} ({sum_of}), threshold {decision.threshold:g}"
-    if decision.abstained:
-        return f"no expert fits (the base model answers alone): {verdict}"
-    close = " (more experts are as close)" if decision.reason == "ambiguous" else ""
-    return f"{', '.join(printable(one.name) for one in decision.experts)}{close}: {verdict}"
+def views(fitted: Fitted, verdicts: Verdicts, names: Mapping[Digest, str]) -> tuple[RouterView, ...]:
+    """What every router of the fusion says about the first prompt, the one with the greatest share first."""
+    order = np.argsort(-verdicts.fused[0], kind="stable")
+    gains = [fitted.contributions(verdicts.logits, int(expert)) for expert in order[:2]]
+    found = []
+    for name, share in sorted(fitted.report.chosen.items(), key=lambda item: -item[1]):
+        logits = verdicts.logits[name][0]
+        best = np.argsort(-logits, kind="stable")[:_BEST_OF_A_ROUTER]
+        top = tuple(RankedExpert(digest, names[digest], float(logits[at])) for at in best for digest in [fitted.corpus.digests[at]])
+        gain = gains[0][name] - gains[1][name] if len(gains) > 1 else None
+        found.append(RouterView(name, share, top, gain))
+    return tuple(found)
 
 
-def _examples(title: str, nearest: Sequence[Neighbour]) -> list[str]:
-    shown = [f"  {one.similarity:+.3f}  {printable(one.text if len(one.text) <= 100 else one.text[:97] + '...')}" for one in nearest]
-    return [title, *shown] if shown else []
+def _with_rules(decision: RouteDecision, outcome: RuleOutcome, signals: Signals) -> RouteDecision:
+    """What the user's rules force stands above everything else."""
+    decision = replace(decision, signals=signals, rules=outcome.fired)
+    if outcome.forced is None:
+        return decision
+    forced = [one for one in decision.scores if one.name in outcome.forced][: decision.config.top_k]
+    experts = _weighted(forced, [1.0] * len(forced))
+    return replace(decision, experts=experts, abstained=not experts, reason="rule")
 
 
-def _plain(item: ChosenExpert | RankedExpert | Evidence | Neighbour) -> dict[str, Any]:
-    return {key: round(value, 6) if isinstance(value, float) else value for key, value in item._asdict().items()}
+def _weighted(chosen: Sequence[RankedExpert], powers: Sequence[float]) -> tuple[ChosenExpert, ...]:
+    total = math.fsum(powers)
+    return tuple(ChosenExpert(one.digest, one.name, power / total) for one, power in zip(chosen, powers, strict=True))

@@ -35,6 +35,7 @@ class VectorCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._read: dict[Path, Known] = {}
 
     def vectors(self, encoder: Encoder, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows in the order of ``texts``; only unknown texts reach the encoder.
@@ -58,7 +59,11 @@ class VectorCache:
         """Take what other sets hold, embed the rest, and store the set."""
         known: Known = {}
         for other in sorted(path.parent.glob("*.safetensors")):
-            known |= {key: vector for key, vector in _read(other, encoder.id).items() if key in by_hash}
+            # A file never changes under its name, so each is read once.
+            if other not in self._read:
+                self._read[other] = _read(other, encoder.id)
+            held = self._read[other]
+            known |= {key: held[key] for key in by_hash.keys() & held.keys()}
         missing = sorted(by_hash.keys() - known.keys())
         if missing:
             known |= zip(missing, embed(encoder, [by_hash[key] for key in missing]), strict=True)

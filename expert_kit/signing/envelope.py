@@ -37,6 +37,8 @@ MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_LINES = 32
 MAX_LINE_BYTES = 4 * 1024 * 1024
+_MAX_MARKS = 64
+"""Commas and opening brackets of a line; a bundle has 13."""
 
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -50,18 +52,18 @@ class _Bundle:
     signature: bytes
 
 
-def sign(statement: bytes, private_key: PrivateKey) -> bytes:
+def sign(statement: bytes, private_key: PrivateKey, payload_type: str = PAYLOAD_TYPE) -> bytes:
     """Sign ``statement`` and return one bundle line, without a line end.
 
     The same statement and key give the same line, for both key types.
     """
     public = private_key.public_key()
-    message = pae(PAYLOAD_TYPE, statement)
+    message = pae(payload_type, statement)
     if isinstance(private_key, Ed25519PrivateKey):
         signature = private_key.sign(message)
     else:
         signature = _low_s(private_key.sign(message, ECDSA(SHA256(), deterministic_signing=True)))
-    return _render(_Bundle(MEDIA_TYPE, PAYLOAD_TYPE, statement, public, signature))
+    return _render(_Bundle(MEDIA_TYPE, payload_type, statement, public, signature))
 
 
 def verify_line(line: bytes, statement: bytes, keys: Container[str]) -> str:
@@ -99,6 +101,16 @@ def verified_signers(data: bytes, statement: bytes) -> tuple[str, ...]:
     return signers
 
 
+def open_line(line: bytes, payload_type: str = PAYLOAD_TYPE) -> tuple[bytes, str]:
+    """Payload and signer's key id of a line whose statement cannot be rebuilt; the payload is read after its signature verified.
+
+    Raises:
+        SignatureError: the line is malformed, of another kind, or does not verify. Trust is another question.
+    """
+    bundle = _parse(line)
+    return bundle.payload, _verify(bundle, payload_type)
+
+
 def split_lines(data: bytes) -> list[bytes]:
     """The lines of a signatures file; each one, and the last too, ends in exactly one line feed.
 
@@ -122,6 +134,13 @@ def add_line(data: bytes, line: bytes) -> bytes:
     return b"".join(item + b"\n" for item in [*kept, line])
 
 
+def merge_lines(data: bytes, more: bytes) -> bytes:
+    """The signatures of an archive and of a detached file together; a later line replaces one by the same key."""
+    for line in split_lines(more):
+        data = add_line(data, line)
+    return data
+
+
 def pae(payload_type: str, payload: bytes) -> bytes:
     """DSSE pre-authentication encoding; lengths count bytes."""
     kind = payload_type.encode()
@@ -130,16 +149,25 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def _check(line: bytes, statement: bytes) -> str:
     bundle = _parse(line)
-    if bundle.media_type != MEDIA_TYPE or bundle.payload_type != PAYLOAD_TYPE:
-        raise SignatureError(
-            "signature of an unknown kind", hint="update expert-kit, or ask the publisher which version signed it", code="signature_kind"
-        )
+    _check_kind(bundle, PAYLOAD_TYPE)
     if bundle.payload != statement:
         raise SignatureError(
             "the signature belongs to another package: the signed statement differs from this manifest",
             hint="ask the publisher for a new archive",
             code="signature_statement_mismatch",
         )
+    return _verify(bundle, PAYLOAD_TYPE)
+
+
+def _check_kind(bundle: _Bundle, payload_type: str) -> None:
+    if bundle.media_type != MEDIA_TYPE or bundle.payload_type != payload_type:
+        raise SignatureError(
+            "signature of an unknown kind", hint="update expert-kit, or ask the publisher which version signed it", code="signature_kind"
+        )
+
+
+def _verify(bundle: _Bundle, payload_type: str) -> str:
+    _check_kind(bundle, payload_type)
     message = pae(bundle.payload_type, bundle.payload)
     try:
         if isinstance(bundle.candidate, Ed25519PublicKey):
@@ -174,6 +202,9 @@ def _render(bundle: _Bundle) -> bytes:
 def _parse(line: bytes) -> _Bundle:
     if len(line) > MAX_LINE_BYTES:
         raise _malformed(f"a line over {MAX_LINE_BYTES} bytes")
+    # A few bytes of JSON become a hundred bytes of objects, so their number is limited before they are made.
+    if sum(map(line.count, (b",", b"[", b"{"))) > _MAX_MARKS:
+        raise _malformed("not a bundle")
     try:
         value = json.loads(line)
         envelope = value["dsseEnvelope"]

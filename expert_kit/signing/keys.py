@@ -1,7 +1,4 @@
-"""Key pairs: made, stored, loaded and named.
-
-A key is named by its fingerprint, ``sha256:`` and the SHA-256 of the DER SubjectPublicKeyInfo. A user's own keys lie
-in one folder as ``<name>.pem`` (PKCS#8, mode 0600) and ``<name>.pub.pem``.
+"""Keys: made, loaded and named by their fingerprint, ``sha256:`` and the SHA-256 of the DER SubjectPublicKeyInfo.
 
 Refused at load: anything but Ed25519 and P-256, Ed25519 points of small order or in a non-canonical encoding, explicit
 curve parameters, files with more than one PEM object, private keys that others may read.
@@ -16,9 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -29,11 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
     load_der_public_key,
     load_pem_private_key,
@@ -50,8 +41,6 @@ KEY_TYPES: dict[str, Callable[[], PrivateKey]] = {
 }
 
 _MAX_KEY_FILE = 16 * 1024
-_KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END \1-----")
 
 _NAMED_P256 = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
@@ -63,71 +52,6 @@ _SMALL_ORDER_Y = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
 """The y coordinates of the eight points whose order divides 8 (RFC 8032, section 5.1; the same set as libsodium's list)."""
 
 
-@dataclass(frozen=True)
-class KeyInfo:
-    """One of the user's own key pairs."""
-
-    name: str
-    key_id: str
-    key_type: str
-    """A key of ``KEY_TYPES``."""
-    private_path: Path
-    public_path: Path
-    encrypted: bool
-    """The private key asks for a passphrase."""
-
-
-def new_key(folder: Path, name: str, key_type: str = "ed25519", passphrase: str | None = None) -> KeyInfo:
-    """Make a key pair and write it to ``folder`` without ever overwriting a file.
-
-    Raises:
-        KeyFileError: the name or type is not allowed, the passphrase is empty, or a file of that name exists.
-    """
-    if not _KEY_NAME.fullmatch(name):
-        raise KeyFileError(f"key name {name!r}: use lower-case letters, digits and '-'", code="signature_key_name")
-    if key_type not in KEY_TYPES:
-        raise KeyFileError(f"key type {key_type!r}: use one of {', '.join(KEY_TYPES)}", code="signature_key_type")
-    key = KEY_TYPES[key_type]()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, _encryption(passphrase))
-    private_path, public_path = _paths(folder, name)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_pair(private_path, pem, public_path, public_pem(key.public_key()))
-    except FileExistsError as error:
-        raise _key_exists(folder, name) from error
-    except OSError as error:
-        raise KeyFileError(f"cannot write a key to {folder}: {error.strerror}", hint="check the folder's owner and free space") from error
-    return KeyInfo(name, key_id(key.public_key()), key_type, private_path, public_path, passphrase is not None)
-
-
-def list_keys(folder: Path) -> list[KeyInfo]:
-    """The key pairs in ``folder``, by name; a public key without its private file is left out."""
-    names = [path.name.removesuffix(".pub.pem") for path in sorted(folder.glob("*.pub.pem"))] if folder.is_dir() else []
-    return [_key_info(folder, name) for name in names if _paths(folder, name)[0].is_file()]
-
-
-def find_key(folder: Path, name: str) -> KeyInfo:
-    """The key pair of that name.
-
-    Raises:
-        KeyFileError: ``signature_key_unknown``, there is none; or its public key is refused.
-    """
-    if not _KEY_NAME.fullmatch(name) or not all(path.is_file() for path in _paths(folder, name)):
-        raise KeyFileError(
-            f"no key named {name!r} in {folder}",
-            hint="list your keys with `expert-kit keys list`, or make one with `expert-kit keys new NAME`",
-            code="signature_key_unknown",
-        )
-    return _key_info(folder, name)
-
-
-def _key_info(folder: Path, name: str) -> KeyInfo:
-    private_path, public_path = _paths(folder, name)
-    public = load_public_key(_read(public_path))
-    encrypted = b"ENCRYPTED PRIVATE KEY" in _read(private_path)
-    return KeyInfo(name, key_id(public), key_type_of(public), private_path, public_path, encrypted)
-
-
 def load_private_key(path: Path, passphrase: str | None = None) -> PrivateKey:
     """Load a private key file of mode 0600 or stricter.
 
@@ -135,7 +59,7 @@ def load_private_key(path: Path, passphrase: str | None = None) -> PrivateKey:
         KeyFileError: missing, readable by others (``signature_key_mode``), passphrase missing or wrong
             (``signature_key_passphrase``), or a refused kind of key.
     """
-    data = _read(path, private=True)
+    data = read_key_file(path, private=True)
     label, der = _one_pem(data, str(path))
     if label not in {b"PRIVATE KEY", b"ENCRYPTED PRIVATE KEY"}:
         raise KeyFileError(
@@ -210,77 +134,12 @@ def public_pem(public: PublicKey) -> bytes:
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def identify(text: str, folder: Path) -> str:
-    """The fingerprint that a user means by ``text``.
-
-    Args:
-        text: a fingerprint, the name of an own key in ``folder``, or the path of a public key PEM file.
-        folder: the user's key folder.
+def read_key_file(path: Path, *, private: bool = False) -> bytes:
+    """The bytes of a key file.
 
     Raises:
-        KeyFileError: it is none of the three; the message says what was looked for.
+        KeyFileError: unreadable, too large for one key, or (``signature_key_mode``) a private one that others may read.
     """
-    if _FINGERPRINT.fullmatch(text):
-        return text
-    if _KEY_NAME.fullmatch(text) and (own := _paths(folder, text)[1]).is_file():
-        return key_id(load_public_key(_read(own)))
-    if Path(text).is_file():
-        return key_id(load_public_key(_read(Path(text))))
-    raise KeyFileError(
-        f"{text!r} is no fingerprint (sha256:<64 hex>), no key in {folder}, and no public key file",
-        hint="list your own keys with `expert-kit keys list`",
-        code="signature_key_unknown",
-    )
-
-
-def _paths(folder: Path, name: str) -> tuple[Path, Path]:
-    return folder / f"{name}.pem", folder / f"{name}.pub.pem"
-
-
-def _write_pair(private_path: Path, private: bytes, public_path: Path, public: bytes) -> None:
-    # The private key first: a public key of a key that nobody has could be announced, and never sign.
-    _write_new(private_path, private, 0o600)
-    try:
-        _write_new(public_path, public, 0o644)
-    except BaseException:
-        private_path.unlink()
-        raise
-
-
-def _key_exists(folder: Path, name: str) -> KeyFileError:
-    private_path, public_path = _paths(folder, name)
-    message, hint = f"a key named {name!r} exists in {folder}", "choose another name; keys are never overwritten"
-    if not private_path.exists():
-        message = f"{folder} has only the public half of a key named {name!r}: {public_path.name}"
-        hint = f"move {public_path.name} away, or choose another name"
-    elif not public_path.exists():
-        message = f"{folder} has only the private half of a key named {name!r}: {private_path.name}"
-        hint = f"choose another name, or make the public half again: openssl pkey -in {private_path} -pubout -out {public_path}"
-    return KeyFileError(message, hint=hint, code="signature_key_exists")
-
-
-def _encryption(passphrase: str | None) -> KeySerializationEncryption:
-    if passphrase is None:
-        return NoEncryption()
-    if not passphrase:
-        raise KeyFileError("the passphrase is empty", hint="leave it out for a key without one", code="signature_key_passphrase")
-    return BestAvailableEncryption(passphrase.encode())
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)  # unlike a rename, a link never replaces an existing key
-    finally:
-        temporary.unlink()
-
-
-def _read(path: Path, *, private: bool = False) -> bytes:
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

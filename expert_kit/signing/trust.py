@@ -1,4 +1,4 @@
-"""Whom to trust: ``trust.toml`` in the user's folder, policies by scope, the longest matching scope wins.
+"""Whom to trust: ``trust.toml`` in the user's folder and what publishers have sent since, under ``trust/``.
 
 Where the key bytes come from, when key material inside a package is never a trust input: ``trust.toml`` holds
 fingerprints only. A signature line offers a *candidate* key (``envelope.py``); its fingerprint is computed from the
@@ -7,128 +7,47 @@ brings another key brings another fingerprint. So ``keys trust`` needs no key fi
 convenience anything that has one, a public key PEM file or the name of one of the user's own keys
 (``keys.identify``).
 
-    [[policy]]
-    scope = "acme/*"            # "ns/*" or "ns/name"
-    level = "strict"            # strict | permissive | audit | skip
-    keys = ["sha256:..."]
-    threshold = 1               # how many different keys must have signed
-    base_match = "family"       # or "exact"
-
-    [default]
-    level = "strict"            # never skip
-    tofu = "ask"                # ask | never | accept-new
-
-strict and permissive want good signatures by ``threshold`` trusted keys; audit logs what is missing; skip does not look
-at signatures. A scope without keys is on first use: ``tofu`` says what happens to an unknown key. A scope with keys
-never asks: another key is an error.
-
-An unknown field is refused, since dropping a restriction that a user wrote would be unsafe. expert-kit rewrites the
-file as a whole, so comments in it are lost.
+    trust.toml                                  policies, see policy.py
+    trust/roots/<publisher>/<version>.root.json accepted roots, see roots.py
+    trust/revocations/<publisher>.jsonl         accepted revocation lists, see revocations.py
+    trust/events.jsonl, events.head             what happened when, see events.py
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import re
-import stat
-import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from filelock import FileLock
-
-from expert_kit.errors import SignatureError, UntrustedKeyError
+from expert_kit.errors import CheckUnavailableError, SignatureError
+from expert_kit.signing.admission import Admission, Ask, Case, Facts, FirstUse, check_not_revoked, decide
+from expert_kit.signing.attestations import Attestation
+from expert_kit.signing.dates import utc_now
+from expert_kit.signing.events import EventLog
+from expert_kit.signing.files import locked, read_own_file, write_own_file
 from expert_kit.signing.keys import key_id, load_public_key
+from expert_kit.signing.policy import SCOPE, Policy, Rules, parse_rules, render_rules
+from expert_kit.signing.revocations import RevocationStore
+from expert_kit.signing.roots import RoleKeys, RootStore, TrustedRoot
 
-LEVELS = ("strict", "permissive", "audit", "skip")
-TOFU = ("ask", "never", "accept-new")
-BASE_MATCHES = ("family", "exact")
-
-_PART = "[a-z0-9][a-z0-9-]{0,62}"
-_SCOPE = re.compile(rf"{_PART}/(\*|{_PART})")
-_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
-_MAX_BYTES = 1 << 20
+__all__ = ["Admission", "FirstUse", "Policy", "TrustStore"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What one scope demands; also the rule for every name that no scope matches."""
-
-    scope: str = ""
-    """``ns/*`` or ``ns/name``; empty for the default."""
-    level: str = "strict"
-    keys: tuple[str, ...] = ()
-    """Fingerprints that may sign for this scope; none means first use."""
-    threshold: int = 1
-    base_match: str = "family"
-    tofu: str = "ask"
-    """Of ``[default]`` only; a scope inherits it."""
-
-    def __post_init__(self) -> None:
-        """Refuse a policy that contradicts itself; ``ValueError`` says how."""
-        allowed_words = {"level": LEVELS, "tofu": TOFU, "base_match": BASE_MATCHES}
-        for name, allowed in allowed_words.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
-        if self.scope and not _SCOPE.fullmatch(self.scope):
-            raise ValueError(f"scope {self.scope!r} is neither ns/* nor ns/name")
-        if not self.scope and (self.level == "skip" or self.keys):
-            raise ValueError("[default] can neither skip signatures nor hold keys: name a scope")
-        if not all(isinstance(key, str) and _FINGERPRINT.fullmatch(key) for key in self.keys) or len(set(self.keys)) != len(self.keys):
-            raise ValueError("keys must be different fingerprints, sha256:<64 lower-case hex digits>")
-        if type(self.threshold) is not int or self.threshold < 1:
-            raise ValueError(f"threshold {self.threshold!r} must be an integer of at least 1")
-
-
-@dataclass(frozen=True)
-class FirstUse:
-    """The question before an unknown key is trusted; show all of it."""
-
-    full_name: str
-    publisher: str
-    """The namespace that the key would speak for."""
-    key_id: str
-    scope: str
-    """What a yes would trust the key for."""
-
-    @property
-    def command(self) -> str:
-        """The command that gives the same answer without a question."""
-        return f"expert-kit keys trust {self.key_id} --scope {self.scope}"
-
-
-@dataclass(frozen=True)
-class Admission:
-    """The answer of :meth:`TrustStore.admit`."""
-
-    policy: Policy
-    signers: tuple[str, ...]
-    """Those of the signers that are trusted for this name."""
-    to_trust: tuple[FirstUse, ...] = ()
-    """Accepted on first use; not written yet, see :meth:`TrustStore.remember`."""
-    warnings: tuple[str, ...] = ()
-    """Codes of what was let through."""
-
-
-@dataclass(frozen=True)
-class _Rules:
-    default: Policy = field(default_factory=Policy)
-    policies: tuple[Policy, ...] = ()
 
 
 class TrustStore:
     """The policies in ``<home>/trust.toml``; a missing file means strict, and ask on first use."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, now: Callable[[], datetime] = utc_now) -> None:
+        """Look in ``home``; ``now`` is the clock."""
         self.path = home / "trust.toml"
+        self.now = now
+        self.roots = RootStore(home / "trust" / "roots")
+        self.revocations = RevocationStore(home / "trust" / "revocations")
+        self.events = EventLog(home / "trust")
 
     def list(self) -> list[Policy]:
         """Every written scope, sorted; the default is not among them."""
@@ -140,31 +59,66 @@ class TrustStore:
 
     def policy_for(self, full_name: str) -> Policy:
         """The policy of the longest scope that matches ``ns/name``."""
-        rules = self._load()
-        by_scope = {policy.scope: policy for policy in rules.policies}
-        wide = full_name.split("/")[0] + "/*"
-        return by_scope.get(full_name) or by_scope.get(wide) or rules.default
+        return self._load().policy_for(full_name)
 
-    def trust(self, scope: str, fingerprint: str, pem: bytes | None = None) -> Policy:
+    def trust(self, scope: str, fingerprint: str, pem: bytes | None = None, expires: str = "") -> Policy:
         """Let a key sign for ``scope`` (``ns/*`` or ``ns/name``), beside the keys that may do so already.
 
         Args:
-            scope: a new scope is strict and takes threshold and base_match from the default.
+            scope: a new scope is strict and takes its other demands from the default.
             fingerprint: the key id.
             pem: the public key, if at hand; checked against the fingerprint and not kept.
+            expires: last day, ``2027-06-30``; empty leaves the day that is written, or none.
 
         Raises:
-            SignatureError: ``trust_invalid``, a bad scope or fingerprint, or a key that has another fingerprint.
+            SignatureError: ``trust_invalid``, a bad scope, fingerprint or day, a key that has another fingerprint, or a
+                scope that has a root.
         """
         if pem is not None and key_id(load_public_key(pem)) != fingerprint:
             raise SignatureError(f"that public key does not have the fingerprint {fingerprint}", code="trust_invalid")
-        with self._locked():
-            rules = self._load()
-            old = next((policy for policy in rules.policies if policy.scope == scope), None) or self._new_scope(scope, rules.default)
-            new = self._checked(old, keys=tuple(dict.fromkeys((*old.keys, fingerprint))))
-            self._save(replace(rules, policies=(*(policy for policy in rules.policies if policy.scope != scope), new)))
+
+        def add(old: Policy) -> dict[str, Any]:
+            days = {**old.expires, **({fingerprint: expires} if expires else {})}
+            return {"keys": tuple(dict.fromkeys((*old.keys, fingerprint))), "expires": days}
+
+        new = self._change(scope, add)
         _log.info("trusted key %s for %s", fingerprint, scope)
+        self.events.append(self.now(), "key_trusted", scope=scope, key=fingerprint)
         return new
+
+    def trust_root(self, scope: str, anchor: str) -> Policy:
+        """Let the root with that digest say who may sign for ``scope``, in place of its keys; see ``update.start_root``."""
+        new = self._change(scope, lambda _: {"keys": (), "expires": {}, "root": anchor})
+        self.events.append(self.now(), "root_trusted", scope=scope, root=anchor)
+        return new
+
+    def demand(self, scope: str, **demands: Any) -> Policy:
+        """Change what ``scope`` demands, and leave its keys alone.
+
+        Args:
+            scope: ``ns/*`` or ``ns/name``; a new one is strict and takes the rest from the default.
+            demands: fields of :class:`Policy`: ``level``, ``threshold``, ``base_match``, ``require``, ``attesters``,
+                ``max_stale_days``.
+
+        Raises:
+            SignatureError: ``trust_invalid``.
+        """
+        new = self._change(scope, lambda _: demands)
+        self.events.append(self.now(), "policy_changed", scope=scope, fields=" ".join(sorted(demands)))
+        return new
+
+    def forget(self, scope: str) -> None:
+        """Remove all that is written for a scope: keys, root and demands. A shorter scope or the default rules then.
+
+        Raises:
+            SignatureError: ``trust_unknown``, nothing is written for it.
+        """
+        with locked(self.path):
+            rules = self._load()
+            if rules.scope(scope) is None:
+                raise SignatureError(f"nothing is written for {scope!r}", hint="see `expert-kit trust list`", code="trust_unknown")
+            self._write(replace(rules, policies=tuple(policy for policy in rules.policies if policy.scope != scope)))
+        self.events.append(self.now(), "scope_forgotten", scope=scope)
 
     def remove(self, scope: str, fingerprint: str) -> None:
         """Stop trusting a key for a scope. The scope stays, for what else it demands; without a key it is on first use.
@@ -172,17 +126,18 @@ class TrustStore:
         Raises:
             SignatureError: ``trust_unknown``, there is no such entry.
         """
-        with self._locked():
+        with locked(self.path):
             rules = self._load()
-            old = next((policy for policy in rules.policies if policy.scope == scope and fingerprint in policy.keys), None)
-            if old is None:
+            old = rules.scope(scope)
+            if old is None or fingerprint not in old.keys:
                 raise SignatureError(
                     f"{fingerprint} is not trusted for {scope!r}", hint="see `expert-kit keys list --trusted`", code="trust_unknown"
                 )
-            others = tuple(policy for policy in rules.policies if policy.scope != scope)
             keys = tuple(key for key in old.keys if key != fingerprint)
-            self._save(replace(rules, policies=(*others, replace(old, keys=keys))))
+            days = {key: day for key, day in old.expires.items() if key != fingerprint}
+            self._save(rules, replace(old, keys=keys, expires=days))
         _log.info("no longer trusted: key %s for %s", fingerprint, scope)
+        self.events.append(self.now(), "key_untrusted", scope=scope, key=fingerprint)
 
     def admit(
         self,
@@ -190,7 +145,10 @@ class TrustStore:
         signers: Sequence[str],
         *,
         known: Sequence[str] = (),
-        ask: Callable[[FirstUse], bool] | None = None,
+        ask: Ask | None = None,
+        identity: str = "",
+        attestations: Sequence[Attestation] = (),
+        unsigned: bool = False,
     ) -> Admission:
         """Decide whether these signers may speak for ``full_name``. Nothing is written.
 
@@ -199,174 +157,112 @@ class TrustStore:
             signers: key ids whose signatures were checked, see ``envelope.verified_signers``.
             known: key ids that signed what is installed under this name.
             ask: called once for each unknown key on first use; without it the answer is no.
+            identity: of the package, for revocations.
+            attestations: checked ones, see ``attestations.open_attestations``.
+            unsigned: the user takes the package without any signature; everything else is checked all the same.
 
         Raises:
-            UntrustedKeyError: no, with the next command; ``signature_key_changed`` where another key was expected,
-                ``signature_threshold`` where too few trusted keys signed.
+            SignatureError, CheckUnavailableError: no, with the next command; see ``admission.decide``.
+        """
+        case = Case(full_name, tuple(signers), tuple(known), identity, tuple(attestations), unsigned)
+        policy = self.policy_for(full_name)
+        try:
+            facts = self._facts(full_name, policy, identity)
+        except (SignatureError, CheckUnavailableError) as error:
+            if policy.level not in ("audit", "skip"):
+                raise
+            _log.warning("%s: %s", full_name, error.message)
+            facts = Facts(policy, self.now())
+        return decide(case, facts, ask)
+
+    def check_installed(self, full_name: str, identity: str, signers: Sequence[str], installed: datetime | None) -> None:
+        """Refuse an installed package that was revoked since; for the load path, which asks only if a list names it.
+
+        Args:
+            full_name: ``ns/name``.
+            identity: of the package.
+            signers: those it was let in for.
+            installed: when; counts like an entry of our log.
+
+        Raises:
+            RevokedError: ``package_revoked``, ``signature_key_revoked``.
         """
         policy = self.policy_for(full_name)
-        trusted = tuple(dict.fromkeys(signer for signer in signers if signer in policy.keys))
         if policy.level == "skip":
-            return Admission(policy, (), warnings=("signature_skipped",))
-        if len(trusted) >= policy.threshold:
-            return Admission(policy, trusted)
-        if policy.level == "audit":
-            _log.warning("%s: audit only, %d of %d trusted signatures", full_name, len(trusted), policy.threshold)
-            return Admission(policy, trusted, warnings=("signature_untrusted_key",))
-        if trusted:
-            raise _below_threshold(full_name, policy, len(trusted))
-        expected = policy.keys or known
-        if expected and not set(expected) & set(signers):
-            raise _changed_key(full_name, policy, expected, signers)
-        return _first_use(full_name, policy, signers, ask)
+            return
+        root = self._root(full_name, policy)
+        revocations = self.revocations.get(full_name.split("/")[0])
 
-    def remember(self, admission: Admission) -> None:
-        """Write the keys that were accepted on first use."""
+        def seen() -> datetime | None:
+            return min((moment for moment in (installed, self.events.first_seen(identity)) if moment is not None), default=None)
+
+        try:
+            check_not_revoked(Case(full_name, tuple(signers), identity=identity), Facts(policy, self.now(), root, revocations, seen))
+        except SignatureError as error:
+            if policy.level != "audit":
+                raise
+            _log.warning("%s: audit only, %s", full_name, error.message)
+
+    def signers_of(self, full_name: str) -> RoleKeys:
+        """Who may sign packages of that name today, and how many of them it takes; nobody yet where it is on first use.
+
+        Raises:
+            SignatureError, CheckUnavailableError: the root is not here, or damaged.
+        """
+        policy = self.policy_for(full_name)
+        return Facts(policy, self.now(), self._root(full_name, policy)).allowed
+
+    def authority(self, publisher: str) -> RoleKeys | None:
+        """Who may revoke what ``publisher`` made: the keys of ``publisher/*``, or its root's root keys; None if nobody is trusted."""
+        rules = self._load()
+        policy = rules.scope(f"{publisher}/*")
+        if policy is not None and policy.keys:
+            return RoleKeys(policy.keys, policy.threshold)
+        # The root speaks for the publisher, even if it is trusted for some of the names only.
+        rooted = next((one for one in rules.policies if one.root and one.scope.split("/")[0] == publisher), None)
+        root = None if rooted is None else self._root(rooted.scope, rooted)
+        return None if root is None else root.root
+
+    def remember(self, admission: Admission, full_name: str = "", identity: str = "") -> None:
+        """Write the keys that were accepted on first use, and in the log that this package was let in."""
         for use in admission.to_trust:
             self.trust(use.scope, use.key_id)
+        if identity:
+            self.events.append(
+                self.now(), "installed", name=full_name, identity=identity, signers=" ".join(admission.signers), trust=admission.origin
+            )
 
-    def _new_scope(self, scope: str, default: Policy) -> Policy:
-        if not _SCOPE.fullmatch(scope):
+    def _facts(self, full_name: str, policy: Policy, identity: str) -> Facts:
+        revocations = self.revocations.get(full_name.split("/")[0])
+        return Facts(policy, self.now(), self._root(full_name, policy), revocations, lambda: self.events.first_seen(identity))
+
+    def _root(self, full_name: str, policy: Policy) -> TrustedRoot | None:
+        return self.roots.current(full_name.split("/")[0], policy.root)[0] if policy.root else None
+
+    def _change(self, scope: str, changes: Callable[[Policy], dict[str, Any]]) -> Policy:
+        if not SCOPE.fullmatch(scope):
             raise SignatureError(f"scope {scope!r} is neither ns/* nor ns/name", hint="for example --scope acme/*", code="trust_invalid")
-        return Policy(scope=scope, threshold=default.threshold, base_match=default.base_match, tofu=default.tofu)
+        with locked(self.path):
+            rules = self._load()
+            old = rules.scope(scope) or replace(rules.default, scope=scope, level="strict")
+            try:
+                new = replace(old, **changes(old))
+            except ValueError as error:
+                hint = f"see `expert-kit trust list`, or edit {self.path}"
+                raise SignatureError(f"{scope}: {error}", hint=hint, code="trust_invalid") from error
+            self._save(rules, new)
+        return new
 
-    def _checked(self, policy: Policy, **changes: Any) -> Policy:
+    def _load(self) -> Rules:
+        data = read_own_file(self.path)
         try:
-            return replace(policy, **changes)
-        except ValueError as error:
-            raise SignatureError(f"{policy.scope}: {error}", hint=f"edit {self.path}", code="trust_invalid") from error
-
-    def _load(self) -> _Rules:
-        data = _read_own_file(self.path)
-        try:
-            table = tomllib.loads(data.decode())
-            _only(table, {"policy", "default"})
-            default = _policy(table.get("default", {}), {"level", "tofu", "base_match", "threshold"})
-            policies = tuple(_scoped(entry, default) for entry in table.get("policy", []))
-            if len({policy.scope for policy in policies}) != len(policies):
-                raise ValueError("one scope stands there twice")
+            return parse_rules(data)
         except (ValueError, TypeError, AttributeError) as error:
             raise SignatureError(f"{self.path}: {error}", hint=f"correct {self.path}", code="trust_invalid") from error
-        return _Rules(default, policies)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One process at a time reads the file to write it again. The lock lies beside it."""
-        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), mode=0o600)
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock.acquire()
-        except OSError as error:
-            raise self._unwritable(error) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def _save(self, rules: Rules, new: Policy) -> None:
+        others = tuple(policy for policy in rules.policies if policy.scope != new.scope)
+        self._write(replace(rules, policies=(*others, new)))
 
-    def _unwritable(self, error: OSError) -> SignatureError:
-        return SignatureError(
-            f"cannot write {self.path}: {error.strerror}", hint="check the folder's owner and free space", code="trust_unwritable"
-        )
-
-    def _save(self, rules: _Rules) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.{uuid4().hex}")
-        try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(_render(rules).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise self._unwritable(error) from error
-
-
-def _first_use(full_name: str, policy: Policy, signers: Sequence[str], ask: Callable[[FirstUse], bool] | None) -> Admission:
-    scope = policy.scope or full_name.split("/")[0] + "/*"
-    uses = [FirstUse(full_name, full_name.split("/")[0], signer, scope) for signer in dict.fromkeys(signers)]
-    if policy.tofu == "accept-new":
-        accepted = uses
-    elif policy.tofu == "ask" and ask is not None:
-        accepted = [use for use in uses if ask(use)]
-    else:
-        accepted = []
-    if not accepted:
-        raise UntrustedKeyError(
-            f"{full_name}: signed by {', '.join(use.key_id for use in uses)}, a key that nobody has trusted for {scope} yet",
-            hint=f"compare the fingerprint with the publisher's, then: {uses[0].command}" if uses else "",
-        )
-    if len(accepted) < policy.threshold:
-        raise _below_threshold(full_name, policy, len(accepted))
-    for use in accepted:
-        _log.warning("first use: %s signed by %s, accepted for %s", full_name, use.key_id, scope)
-    return Admission(policy, tuple(use.key_id for use in accepted), tuple(accepted), ("signature_first_use",))
-
-
-def _below_threshold(full_name: str, policy: Policy, count: int) -> UntrustedKeyError:
-    return UntrustedKeyError(
-        f"{full_name}: {count} trusted signature(s), the scope {policy.scope or 'default'} wants {policy.threshold}",
-        hint="ask the publisher for the missing signatures",
-        code="signature_threshold",
-    )
-
-
-def _changed_key(full_name: str, policy: Policy, expected: Sequence[str], signers: Sequence[str]) -> UntrustedKeyError:
-    scope = policy.scope or full_name.split("/")[0] + "/*"
-    commands = [f"expert-kit keys trust {signer} --scope {scope}" for signer in signers]
-    if policy.keys:
-        commands += [f"expert-kit keys untrust {key} --scope {scope}" for key in expected]
-    return UntrustedKeyError(
-        f"{full_name}: signed by {', '.join(signers)}, but {scope} is known to sign with {', '.join(expected)}",
-        hint="if the publisher has announced a new key over a channel that you trust, rotate: " + " ; ".join(commands),
-        code="signature_key_changed",
-    )
-
-
-def _only(table: dict[str, Any], allowed: set[str]) -> None:
-    if unknown := sorted(set(table) - allowed):
-        raise ValueError(f"unknown field {unknown[0]!r}; this version knows {', '.join(sorted(allowed))}")
-
-
-def _policy(table: dict[str, Any], allowed: set[str], **inherited: str) -> Policy:
-    _only(table, allowed)
-    for name, value in table.items():
-        wanted = {"keys": list, "threshold": int}.get(name, str)
-        if type(value) is not wanted:
-            raise ValueError(f"{name} is not of type {wanted.__name__}")
-    return Policy(**{**inherited, **table, "keys": tuple(table.get("keys", ()))})
-
-
-def _scoped(table: dict[str, Any], default: Policy) -> Policy:
-    policy = _policy(table, {"scope", "level", "keys", "threshold", "base_match"}, tofu=default.tofu)
-    if not policy.scope:
-        raise ValueError("a [[policy]] without a scope")
-    return policy
-
-
-def _read_own_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise SignatureError(f"cannot read {path}: {error.strerror}", hint=f"check the owner of {path}", code="trust_invalid") from error
-    if os.name == "posix" and mode & 0o022:
-        raise SignatureError(f"{path} has mode {mode:04o}: others may write it", hint=f"chmod 600 {path}", code="trust_mode")
-    if len(data) > _MAX_BYTES:
-        raise SignatureError(f"{path} is larger than {_MAX_BYTES} bytes", hint=f"correct {path}", code="trust_invalid")
-    return data
-
-
-def _render(rules: _Rules) -> str:
-    """TOML text; every value is a checked word, fingerprint or integer, for which JSON and TOML spell alike."""
-    blocks = ["# Written by expert-kit; comments are not kept."]
-    blocks += [_block("[[policy]]", policy, {"tofu"}) for policy in sorted(rules.policies, key=lambda policy: policy.scope)]
-    blocks.append(_block("[default]", rules.default, {"scope", "keys"}))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _block(title: str, policy: Policy, left_out: set[str]) -> str:
-    values = {item.name: getattr(policy, item.name) for item in fields(policy) if item.name not in left_out}
-    return "\n".join([title, *(f"{name} = {json.dumps(value)}" for name, value in values.items())])
+    def _write(self, rules: Rules) -> None:
+        write_own_file(self.path, render_rules(rules).encode())

@@ -12,9 +12,10 @@ import pytest
 
 from expert_kit.archive import config_of_spec
 from expert_kit.cli.main import main
-from expert_kit.signing import KeyInfo, new_key
+from expert_kit.signing import KeyInfo, load_private_key, new_key
 from tests.support.builders import build_expert, example_rows, lora_weights, tiny_base, tiny_spec
 from tests.support.encoders import FakeEncoder
+from tests.support.shelf import Shelf
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,13 @@ def installed(signed: Path, key: KeyInfo, base_here: None, run: Run) -> str:
     assert run("keys", "trust", "release", "--scope", "expert-kit/*").code == 0
     assert run("install", signed).code == 0
     return "expert-kit/tiny"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, key: KeyInfo, base_here: None, home: Path, run: Run) -> Shelf:
+    """An empty folder for archives of expert-kit/..., signed with the own key, which is trusted."""
+    assert run("keys", "trust", "release", "--scope", "expert-kit/*").code == 0
+    return Shelf(tmp_path / "shelf", tmp_path / "work", load_private_key(home / "keys" / "release.pem"))
 
 
 @pytest.fixture

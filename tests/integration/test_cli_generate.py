@@ -54,6 +54,15 @@ def test_a_seed_repeats_a_sampled_answer(run, model_here):
     assert sampled[0]["seed"] == 7
 
 
+def test_log_probabilities_come_with_json(run, model_here):
+    answer = run("generate", "hi", "-e", "base", *SHORT, "--json", "--logprobs", "--top-logprobs", "2").json
+    assert len(answer["logprobs"]) == 5
+    assert all(one["logprob"] <= 0 and len(one["top"]) == 2 for one in answer["logprobs"])
+    refused = run("generate", "hi", "-e", "base", *SHORT, "--logprobs")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--json" in refused.err
+
+
 def test_stop_ends_the_answer(run, model_here):
     text = run("generate", "hi", "-e", "base", *SHORT, "--json").json["text"]
     assert run("generate", "hi", "-e", "base", *SHORT, "--stop", text[1], "--json").json["text"] == text.split(text[1])[0]

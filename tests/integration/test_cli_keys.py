@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.signing import TrustStore
+from expert_kit.signing import TrustStore, find_key, load_private_key, new_key
+from expert_kit.signing.roots import root_digest
+from expert_kit.signing.rotation import check_first, check_next
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "p256"])
@@ -38,10 +40,97 @@ def test_a_key_is_trusted_by_name_fingerprint_or_file_and_untrusted_again(run, k
 
 def test_trusting_needs_a_scope_and_a_key_that_there_is(run, key):
     assert run("keys", "trust", "release").code == 2
-    assert run("keys", "trust", "release", "--scope", "everything").code == 4
+    assert run("keys", "trust", "release", "--scope", "everything", "--json").error["code"] == "trust_invalid"
     unknown = run("keys", "trust", "nobody", "--scope", "acme/*", "--json")
-    assert unknown.code == 2  # --json is no option here
-    assert run("keys", "trust", "nobody", "--scope", "acme/*").code == 4
+    assert (unknown.code, unknown.error["code"]) == (4, "signature_key_unknown")
+
+
+def test_trusting_and_untrusting_say_what_changed(run, key):
+    assert run("keys", "trust", "release", "--scope", "acme/*", "--json").json["keys"] == [key.key_id]
+    assert run("keys", "untrust", "release", "--scope", "acme/*", "--json").json == {"scope": "acme/*", "key_id": key.key_id}
+
+
+@pytest.fixture
+def three_keys(home: Path) -> dict[str, str]:
+    """Fingerprints of the own keys offline, offline-2 and release."""
+    return {name: new_key(home / "keys", name).key_id for name in ("offline", "offline-2", "release")}
+
+
+def test_a_root_is_made_signed_and_never_overwritten(run, three_keys, tmp_path):
+    words = ["keys", "root", "acme", "--root-key", "offline", "--key", "release", "--out", tmp_path / "root.json"]
+    done = run(*words, "--json").json
+    assert (done["publisher"], done["version"], done["missing"], done["missing_by_previous"]) == ("acme", 1, 0, 0)
+    assert done["digest"] == root_digest((tmp_path / "root.json").read_bytes())
+    assert check_first((tmp_path / "root.json").read_bytes()).targets.keys == (three_keys["release"],)
+    again = run(*words, "--json")
+    assert (again.code, again.error["code"]) == (2, "root_exists")
+
+
+def test_a_root_rotates_with_both_sides_signatures(run, three_keys, tmp_path, home):
+    first, second = tmp_path / "root.json", tmp_path / "2.root.json"
+    run("keys", "root", "acme", "--root-key", "offline", "--key", "release", "--out", first)
+    stranger = new_key(tmp_path / "elsewhere", "offline-3")
+    done = run(
+        "keys", "rotate", first, "--add-root", stranger.public_path, "--root-threshold", 2, "--drop", "release", "--add", "offline-2"
+    )
+    assert "missing signatures: 0 by root keys of the version before, 1 by its own" in done.err
+    assert "expert-kit keys cosign" in done.err
+    stranger.private_path.rename(home / "keys" / "offline-3.pem")
+    stranger.public_path.rename(home / "keys" / "offline-3.pub.pem")
+    assert run("keys", "cosign", second, "--key", "offline-3", "--json").json["signer"] == stranger.key_id
+    root = check_next(first.read_bytes(), second.read_bytes())
+    assert (root.version, root.root.threshold, root.targets.keys) == (2, 2, (three_keys["offline-2"],))
+    assert run("keys", "rotate", second, "--json").json["version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["rotate", "root.json", "--drop", "offline-2"], "root_key_unknown"),
+        (["rotate", "root.json", "--drop", "release"], "root_invalid"),
+        (["rotate", "root.json", "--threshold", "2"], "root_invalid"),
+        (["rotate", "gone.json"], "trust_file"),
+        (["rotate", "list"], "root_invalid"),
+        (["root", "acme", "--key", "nobody", "--out", "new.json"], "signature_key_unknown"),
+        (["root", "ACME", "--key", "release", "--out", "new.json"], "root_invalid"),
+        (["cosign", "list", "--key", "release"], "signature_malformed"),
+        (["cosign", "root.json", "--key", "nobody"], "signature_key_unknown"),
+    ],
+)
+def test_what_makes_no_root_is_refused_and_nothing_is_written(run, three_keys, tmp_path, monkeypatch, words, code):
+    monkeypatch.chdir(tmp_path)
+    run("keys", "root", "acme", "--root-key", "offline", "--key", "release")
+    Path("list").write_text("{}\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert run("keys", *words, "--json").error["code"] == code
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_passphrase_is_asked_for_at_the_terminal_and_not_shown(home: Path, tmp_path: Path):
+    """A real terminal and a real process, as the question must not echo."""
+    import os
+    import pty
+    import select
+    import subprocess
+    import sys
+
+    master, slave = pty.openpty()
+    words = [sys.executable, "-m", "expert_kit", "keys", "new", "locked", "--passphrase"]
+    process = subprocess.Popen(words, stdin=slave, stdout=subprocess.PIPE, stderr=slave, start_new_session=True)
+    os.close(slave)
+    shown = b""
+    for questions in (1, 2):
+        # The space is written after the echo was switched off, and what was typed before that is thrown away.
+        while shown.count(b": ") < questions:
+            assert select.select([master], [], [], 60)[0], shown
+            shown += os.read(master, 1000)
+        os.write(master, b"open sesame\n")
+    out, _ = process.communicate(timeout=200)
+    os.close(master)
+    assert (process.returncode, out[:7]) == (0, b"sha256:")
+    assert b"sesame" not in shown
+    assert find_key(home / "keys", "locked").encrypted
+    assert load_private_key(home / "keys" / "locked.pem", "open sesame")
 
 
 def test_the_private_key_is_never_printed(run, home: Path):

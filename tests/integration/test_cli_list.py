@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+import pytest
+
+from expert_kit.registry import InstalledExpert, Registry
 from tests.support.builders import build_expert
+from tests.support.filled import fill
 
 
 def test_an_empty_registry_says_what_to_do_next(run, home: Path):
@@ -31,3 +36,24 @@ def test_a_damaged_registry_is_exit_9_and_not_a_traceback(run, home: Path):
     done = run("list")
     assert (done.code, done.out) == (9, "")
     assert "Traceback" not in done.err
+
+
+def test_filters_and_limits(run, installed):
+    registry = Registry.default()
+    fill(registry, registry.get(installed), 30)
+    assert run("list", "--namespace", "expert-kit", "-q").out == "expert-kit/tiny@1.0.0\n"
+    assert run("list", "--tag", "chess", "-q").out.split() == ["bulk-3/chess-23@1.0.0", "bulk-5/chess-15@1.0.0", "bulk-7/chess-7@1.0.0"]
+    assert len(run("list", "--capability", "json", "-q").out.split()) == 10
+    assert len(run("list", "--limit", "4", "-q").out.split()) == 4
+    assert len(run("list", "--license", "apache-2.0", "--current", "--json").json) == 31
+    none = run("list", "--base", "other")
+    assert (none.code, none.out, none.err) == (0, "", "no installed expert fits these filters\n")
+
+
+def test_many_experts_are_listed_from_the_rows_alone(run, installed, home: Path, monkeypatch: pytest.MonkeyPatch):
+    registry = Registry.default()
+    fill(registry, registry.get(installed), 500)
+    shutil.rmtree(home / "registry" / "cas")
+    monkeypatch.setattr(InstalledExpert, "from_rows", None)  # a tenth of a millisecond each, which adds up
+    assert run("list", "-q").out.count("\n") == 501
+    assert run("search", "number 471", "-q").out.split() == ["bulk-1/chess-471@1.0.0"]

@@ -81,3 +81,43 @@ def test_the_name_of_a_file_cannot_steer_the_terminal(run, archive, key, monkeyp
     assert "\x1b" not in done.err
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert "\x1b" not in run("sign", strange, "--key", "release").out
+
+
+def test_a_detached_signature_lies_beside_the_archive_and_counts(run, archive: Path, key, base_here):
+    before = archive.read_bytes()
+    done = run("sign", archive, "--key", "release", "--detached")
+    signature = archive.with_name(f"{archive.name}.sig")
+    assert (done.code, done.out) == (0, f"{signature}\n")
+    assert archive.read_bytes() == before
+    other = run("keys", "new", "other").out.strip()
+    both = run("sign", archive, "--key", "other", "--detached", "--json").json
+    assert (both["signature"], both["signers"]) == (str(signature), [key.key_id, other])
+    assert check_archive(archive, detached=signature.read_bytes()).signers == (key.key_id, other)
+    assert run("validate", archive, "--signature", signature, "--json").json["signers"] == [key.key_id, other]
+    run("keys", "trust", "release", "--scope", "expert-kit/*")
+    assert run("install", archive).code == 0
+
+
+def test_a_detached_signature_of_another_archive_is_refused(run, archive: Path, key, base_here, tmp_path: Path):
+    from tests.support.builders import build_expert
+
+    other = build_expert(tmp_path / "dist", version="2.0.0")
+    run("sign", other, "--key", "release", "--detached", "--out", f"{archive}.sig")
+    run("keys", "trust", "release", "--scope", "expert-kit/*")
+    assert run("install", archive, "--json").error["code"] == "signature_statement_mismatch"
+    assert run("sign", archive, "--key", "release", "--detached", "--json").error["code"] == "signature_statement_mismatch"
+
+
+def test_one_bundle_without_a_line_end_is_read_too(run, signed: Path, key, tmp_path: Path):
+    with ArchiveReader.open(signed) as reader:
+        (tmp_path / "one.sig").write_bytes(reader.signatures_bytes.rstrip())
+    assert run("validate", signed, "--signature", tmp_path / "one.sig", "--json").json["signers"] == [key.key_id]
+    assert run("validate", signed, "--signature", tmp_path / "gone.sig", "--json").error["code"] == "signature_file"
+
+
+def test_the_passphrase_may_come_from_the_environment(run, archive: Path, monkeypatch, tmp_path):
+    monkeypatch.setenv("EXPERT_KIT_PASSPHRASE", "open sesame")
+    assert run("keys", "new", "locked", "--json").json["encrypted"] is True
+    assert run("sign", archive, "--key", "locked").code == 0
+    monkeypatch.setenv("EXPERT_KIT_PASSPHRASE", "wrong")
+    assert run("sign", archive, "--key", "locked", "--json").error["code"] == "signature_key_passphrase"

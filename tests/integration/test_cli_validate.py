@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from expert_kit.archive import replace_meta
+from expert_kit.archive import ArchiveReader, replace_meta, write_archive
+from expert_kit.manifest import Manifest
+from expert_kit.names import sha256_digest
 from expert_kit.signing import load_private_key, sign
-from tests.support.builders import tamper
+from tests.support.builders import build_expert, tamper
 
 
 def test_a_sound_signed_archive_has_no_problems(run, signed: Path, base_here, key):
@@ -59,3 +62,29 @@ def test_the_name_of_a_file_cannot_steer_the_terminal(run, archive):
     done = run("validate", strange)
     assert "\x1b" not in done.out + done.err
     assert "a\\u{1b}[2Jb.expert" in done.out + done.err
+
+
+def test_a_range_that_no_resolver_can_read_is_a_problem(run, base_here, tmp_path: Path):
+    archive = build_expert(tmp_path, extra="requires: {experts: {a/b: latest}}\nconflicts: {a/c: 1.2.3.4}\n")
+    problems = run("validate", archive, "--json").json["problems"]
+    found = [(problem["code"], problem["where"]) for problem in problems if problem["severity"] == "refused"]
+    assert found == [("range_invalid", "requires.a/b"), ("range_invalid", "conflicts.a/c")]
+
+
+def test_many_problems_are_listed_at_once_each_with_its_own_code(run, base_here, tmp_path: Path):
+    archive = build_expert(tmp_path, extra="conflicts: {a/c: 1.2.3.4}\n")
+    spoil(archive, {"README.md": b"\x7fELF", "routing/examples.jsonl": b"{}\n", "adapter_config.json": b"{}"})
+    codes = {problem["code"] for problem in run("validate", archive, "--json").json["problems"]}
+    assert codes == {
+        "member_content_refused", "routing_examples_invalid", "adapter_config_refused", "range_invalid", "signature_missing"
+    }  # fmt: skip
+
+
+def spoil(archive: Path, changes: dict[str, bytes]) -> None:
+    """Other bodies, soundly packed."""
+    with ArchiveReader.open(archive) as reader:
+        members = {entry.path: reader.read(entry.path) for entry in reader.files} | changes
+        value = json.loads(reader.manifest_bytes)
+    for entry in value["files"]:
+        entry["size"], entry["sha256"] = len(members[entry["path"]]), sha256_digest(members[entry["path"]])
+    write_archive(archive, Manifest.model_validate_json(json.dumps(value)), members)

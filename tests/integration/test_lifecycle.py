@@ -85,7 +85,7 @@ def test_logits_equal_peft_for_a_shipped_expert_and_for_a_mix(real_bases):
         weights = (folder / "adapter_model.safetensors").read_bytes()
         spec = spec_of_config((folder / "adapter_config.json").read_bytes(), "BF16")
         ours.append(read_lora(weights, spec, base.record.linears, device=base.device, dtype=torch.float32))
-    install_slots(base.model, [module for module, _, _ in base.record.linears])
+    install_slots(base.model, base.record.linears)
     peft_model = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(entry.folder, dtype=torch.float32, local_files_only=True), folders[0], adapter_name="a"
     )

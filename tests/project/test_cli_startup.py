@@ -40,7 +40,9 @@ def test_looking_around_imports_nothing_heavy(args):
 def test_the_way_of_an_archive_imports_nothing_heavy(prepared: Path):
     archive = prepared / "tiny.expert"
     for args in (
-        ["package", prepared / "source", "--out", prepared / "out"],
+        ["package", prepared / "source", "--out", prepared / "out", "--no-probe"],
+        ["convert", prepared / "source" / "adapter", "--out", prepared / "out", "--base", "tiny", "--name", "me/tiny", "--version", "1.0.0",
+         "--license", "MIT", "--summary", "Tiny.", "--no-probe"],
         ["keys", "new", "release"],
         ["keys", "list"],
         ["keys", "trust", "release", "--scope", "expert-kit/*"],
@@ -50,7 +52,7 @@ def test_the_way_of_an_archive_imports_nothing_heavy(prepared: Path):
         ["list", "--json"],
         ["info", "expert-kit/tiny"],
         ["uninstall", "expert-kit/tiny", "--yes"],
-    ):
+    ):  # fmt: skip
         code, modules = start(*args)
         assert code == 0, args
         assert not HEAVY & modules, args

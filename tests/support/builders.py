@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from expert_kit.archive import ArchiveReader, config_of_spec, expected_tensors, package, write_header
+from expert_kit.archive import ArchiveReader, ProbeMaker, config_of_spec, expected_tensors, package, write_header
 from expert_kit.bases import AdapterSpec, BaseFingerprint, BaseRecord, Linear, structure_digest
 from expert_kit.names import sha256_digest
 
@@ -122,14 +122,14 @@ def write_source(
     return source
 
 
-def build_expert(folder: Path, *, record: BaseRecord | None = None, seed: int = 0, **source: Any) -> Path:
+def build_expert(folder: Path, *, record: BaseRecord | None = None, seed: int = 0, probes: ProbeMaker | None = None, **source: Any) -> Path:
     """An unsigned archive in ``folder``; arguments as for :func:`write_source`. Another seed gives other weights."""
     record = tiny_base() if record is None else record
     spec = source.setdefault("spec", tiny_spec())
     source.setdefault("weights", lora_weights(spec, record.linears, seed))
     source.setdefault("base", record.fingerprint.id)
     work = folder / f"source-{len(list(folder.iterdir()))}" if folder.is_dir() else folder / "source-0"
-    return package(write_source(work, **source), folder, [record])
+    return package(write_source(work, **source), folder, [record], probes=probes)
 
 
 def tamper(archive: Path, member: str) -> None:

@@ -19,6 +19,7 @@ class FakeEncoder:
 
     def __init__(self, name: str = "fake") -> None:
         self.id: Digest = sha256_digest(name.encode())
+        self.parts = 1
         self.embedded: list[str] = []
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from expert_kit.bases import BaseRecord
+from tests.support.builders import tiny_base
+
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("calculus", "sql")
 
@@ -37,3 +40,19 @@ def install_shipped(home: Path, archives: Path) -> list[Path]:
         must("sign", path, "--key", "tester", home=home)
         must("install", path, home=home)
     return paths
+
+
+def shipped_base() -> BaseRecord:
+    """A record with the linear layers of the base model of the shipped experts, and made-up digests."""
+    sizes = {
+        "q": (576, 576),
+        "k": (192, 576),
+        "v": (192, 576),
+        "o": (576, 576),
+        "gate": (1536, 576),
+        "up": (1536, 576),
+        "down": (576, 1536),
+    }
+    paths = {name: f"{'self_attn' if len(name) == 1 else 'mlp'}.{name}_proj" for name in sizes}
+    linears = sorted((f"model.layers.{layer}.{paths[name]}", *size) for layer in range(30) for name, size in sizes.items())
+    return tiny_base("smollm2-135m", linears=tuple(linears), vocab_size=49152, hidden_size=576, layers=30)

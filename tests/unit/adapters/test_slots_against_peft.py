@@ -25,7 +25,7 @@ def peft_logits(tiny_folder: Path, adapter: Path, ids=IDS):
 
 
 def our_logits(tiny, adapters, ids=IDS):
-    install_slots(tiny.model, [module for module, _, _ in tiny.record.linears])
+    install_slots(tiny.model, tiny.record.linears)
     with torch.inference_mode(), RowPlan.of(adapters).active():
         return tiny.model(ids).logits
 

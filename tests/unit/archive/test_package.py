@@ -219,7 +219,7 @@ def test_a_base_that_no_manifest_can_name_is_refused(tmp_path):
 
 
 def test_the_same_base_twice_is_refused(tmp_path):
-    with pytest.raises(ManifestError, match="two bases"):
+    with pytest.raises(ManifestError, match="tiny stands twice"):
         package(write_source(tmp_path, base="[tiny, tiny]"), tmp_path / "out.expert", [tiny_base()])
 
 
@@ -259,10 +259,9 @@ def test_roles_that_this_version_cannot_check_are_said_so(tmp_path):
     with ArchiveReader.open(archive) as reader:
         members = {entry.path: reader.read(entry.path) for entry in reader.files}
         value = json.loads(reader.manifest_bytes)
-    members["probe/0.json"] = b"{}"
-    entry = {"path": "probe/0.json", "size": 2, "sha256": sha256_digest(b"{}"), "role": "probe", "media_type": "application/json"}
+    members["tokenizer.json"] = b"{}"
+    entry = {"path": "tokenizer.json", "size": 2, "sha256": sha256_digest(b"{}"), "role": "tokenizer", "media_type": "application/json"}
     value["files"] = sorted([*value["files"], entry], key=lambda item: item["path"])
-    value["bases"][0]["probe"] = "probe/0.json"
     write_archive(archive, Manifest.model_validate_json(json.dumps(value)), members)
     assert findings(archive, tiny_base()) == [("check_unavailable", "unchecked")]
 
@@ -271,3 +270,60 @@ def test_an_archive_error_of_packing_is_one_too(tmp_path):
     source = write_source(tmp_path / "source")
     (tmp_path / "source/README.md").write_bytes(b"#!/bin/sh\n")
     assert isinstance(refusal(source, tmp_path / "out.expert"), ArchiveError)
+
+
+def two_bases(tmp_path: Path, **changes: object) -> tuple[Path, list[BaseRecord]]:
+    """A source with one adapter for tiny and another one for a wider base."""
+    wide = tiny_base("wide", linears=tiny_linears(hidden=16), hidden_size=16)
+    source = write_source(tmp_path / "source", base="[tiny, {id: wide, adapter: wide}]")
+    spec = tiny_spec(**changes)
+    (source.parent / "wide").mkdir()
+    (source.parent / "wide/adapter_config.json").write_bytes(config_of_spec(spec))
+    (source.parent / "wide/adapter_model.safetensors").write_bytes(lora_weights(spec, wide.linears))
+    return source, [tiny_base(), wide]
+
+
+def test_a_base_may_have_weights_rank_and_alpha_of_its_own(tmp_path):
+    source, records = two_bases(tmp_path, r=3, lora_alpha=9)
+    archive = package(source, tmp_path / "out.expert", records)
+    assert validate(archive, records) == []
+    with ArchiveReader.open(archive) as reader:
+        first, second = reader.manifest.bases
+        assert reader.manifest.adapter_spec(first) == tiny_spec()
+        assert reader.manifest.adapter_spec(second) == tiny_spec(r=3, lora_alpha=9)
+        assert reader.manifest.weights_of(second).path == "variants/wide/adapter_model.safetensors"
+    # Each base is judged by itself.
+    assert findings(archive, records[0]) == [("check_unavailable", "unchecked")]
+    assert [one.where for one in validate(archive, [records[1]])] == ["adapter_model.safetensors"]
+
+
+def test_all_bases_may_have_weights_of_their_own(tmp_path):
+    source, records = two_bases(tmp_path)
+    text = source.read_text().replace("adapter: adapter/\nbase: [tiny,", "base: [{id: tiny, adapter: adapter},")
+    source.write_text(text)
+    archive = package(source, tmp_path / "out.expert", records)
+    assert validate(archive, records) == []
+    with ArchiveReader.open(archive) as reader:
+        assert [base.variant is not None for base in reader.manifest.bases] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"target_modules": ("q_proj",)}, {"use_rslora": True}, {"dtype": "F16"}, {"alpha_pattern": {"q_proj": 1}}]
+)
+def test_variants_that_differ_in_more_are_refused(tmp_path, changes):
+    source, records = two_bases(tmp_path, **changes)
+    with pytest.raises(IncompatibleAdapterError) as caught:
+        package(source, tmp_path / "out.expert", records)
+    assert caught.value.code == "adapter_variant_disagrees"
+
+
+@pytest.mark.parametrize(
+    ("field", "code"), [("tokenizer_sha256", "base_tokenizer"), ("chat_template_sha256", "base_chat_template"), ("config_sha256", None)]
+)
+def test_another_tokenizer_or_chat_template_has_a_finding_of_its_own(tmp_path, field, code):
+    archive = build_expert(tmp_path)
+    here = tiny_base(**{field: sha256_digest(b"another")})
+    found = [name for name, severity in findings(archive, here) if severity == "warning"]
+    assert code is None or code in found
+    assert ("base_mismatch" if field == "tokenizer_sha256" else "base_family") in found
+    assert len(found) == (1 if code is None else 2)

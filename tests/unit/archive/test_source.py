@@ -120,3 +120,22 @@ def test_a_missing_source_is_a_typed_error(tmp_path):
 def test_an_oversized_source_is_refused(tmp_path):
     path = write_source(tmp_path, extra="# " + "x" * (1 << 20))
     assert "larger" in problems_of(path)
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("[{id: tiny, adapter: missing}]", "base.tiny.adapter: there is no folder"),
+        ("[{id: tiny, adapter: ../x}]", "base.tiny.adapter: "),
+        ("[tiny, tiny]", "tiny stands twice"),
+        ("[{id: tiny, adapter: adapter}]", "every base has an adapter of its own"),
+        ("[{id: tiny, weights: adapter}]", "base"),
+    ],
+)
+def test_bad_lists_of_bases_are_refused(tmp_path, base, expected):
+    assert expected in problems_of(write_source(tmp_path, base=base))
+
+
+def test_a_base_without_any_adapter_is_refused(tmp_path):
+    path = edit(write_source(tmp_path, base="[{id: tiny, adapter: adapter}, other]"), "adapter: adapter/\n", "")
+    assert "there is none for other" in problems_of(path)

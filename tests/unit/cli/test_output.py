@@ -15,7 +15,7 @@ def test_an_error_names_its_code_and_the_next_step(capsys):
     show_error(RecipeError("first\nsecond", hint="look there"), as_json=False)
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "error[recipe_invalid]: first\nsecond\nnext: look there\n"
+    assert err == "error[recipe_invalid]: first\n  second\nnext: look there\n"
 
 
 def test_an_error_cannot_steer_the_terminal(capsys):

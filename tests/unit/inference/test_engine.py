@@ -1,4 +1,5 @@
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,17 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from expert_kit.adapters import chat_ids, plain_ids
-from expert_kit.errors import BaseModelError, CapacityError, ExpertNotFoundError, NotComposableError, RouteAbstainedError, UsageError
-from expert_kit.inference import ExpertEngine
+from expert_kit.adapters import LoraWeights, RowPlan, base_layers, chat_ids, load_base, plain_ids
+from expert_kit.errors import (
+    BaseModelError,
+    CapacityError,
+    ExpertKitError,
+    ExpertNotFoundError,
+    NotComposableError,
+    RouteAbstainedError,
+    UsageError,
+)
+from expert_kit.inference import ExpertEngine, parse_selection
 from tests.support.encoders import FakeEncoder
 from tests.support.tiny_model import write_adapter
 
@@ -185,7 +194,7 @@ def test_a_conversation_is_one_prompt(engine, tiny_folder):
 
 
 def in_use(engine) -> int:
-    return sum(slot.references for slot in engine._source.resident._slots.values())
+    return engine._source.resident.references
 
 
 def test_no_reference_is_left_whatever_ends_a_call(engine, adapters, monkeypatch):
@@ -202,7 +211,7 @@ def test_no_reference_is_left_whatever_ends_a_call(engine, adapters, monkeypatch
         raise KeyboardInterrupt
 
     # What Ctrl-C does at the worst moment: between taking references and using them.
-    monkeypatch.setattr("expert_kit.inference.engine.cat_adapters", interrupt)
+    monkeypatch.setattr("expert_kit.inference.composer.UsedExpert", interrupt)
     with pytest.raises(KeyboardInterrupt):
         engine.generate("x", adapters[:2])
     assert in_use(engine) == 0
@@ -253,3 +262,125 @@ def test_scores_that_are_no_numbers_are_an_error_not_an_empty_answer(engine, ada
     with pytest.raises(NotComposableError) as caught:
         engine.generate("x", {adapters[0]: 1e38}, max_new_tokens=4)
     assert caught.value.code == "logits_not_finite"
+
+
+def test_pinned_experts_stay_and_prefetched_ones_are_there(engine, adapters):
+    handles = engine.attach_experts(adapters[:1], pin=True)
+    engine.release(handles)
+    assert engine.prefetch(adapters[1:]).result(timeout=30) is None
+    assert in_use(engine) == 0
+    resident = engine._source.resident
+    resident.budget = resident.nbytes - 1
+    loads = resident.stats.loads
+    engine.generate("x", adapters[2], max_new_tokens=1)
+    assert resident.stats.loads == loads
+    resident.acquire("sha256:other", lambda: engine_adapter(engine))
+    assert handles[0].digest in resident.digests
+    engine.unpin(handles)
+    with pytest.raises(UsageError):
+        engine.release(handles)
+
+
+def engine_adapter(engine):
+    path, rows, columns = engine.base.record.linears[0]
+    return {path: LoraWeights(torch.ones(1, columns), torch.ones(rows, 1))}
+
+
+def test_a_prefetch_says_what_went_wrong(engine, tmp_path):
+    with pytest.raises(UsageError, match="no adapter folder"):
+        engine.prefetch([tmp_path / "none"]).result(timeout=30)
+
+
+def test_a_cancelled_row_holds_its_expert_until_it_has_left_the_batch(engine, adapters):
+    """While another thread is in the middle of a step, a slot of that step is not given to anybody else."""
+    stream = engine.stream("first prompt", adapters[0], max_new_tokens=50)
+    next(stream)
+    with engine._scheduler._turn:
+        stream.close()
+        assert in_use(engine) == 1
+    engine.generate("x", None, max_new_tokens=1)
+    assert in_use(engine) == 0
+
+
+def test_of_a_routed_mix_what_does_not_fit_is_left_out_and_said(engine, adapters):
+    first = engine._source.acquire(adapters[0])
+    engine._source.resident.budget = engine._source.resident.nbytes
+    selection = parse_selection({adapters[0]: 0.6, adapters[1]: 0.4})
+    with ExitStack() as held:
+        loaded, warnings = engine._composer.hold_all(selection, held, may_leave_out=True)
+        assert [one.digest for one in loaded] == [first.digest]
+        assert str(adapters[1]) in warnings[0]
+    with pytest.raises(CapacityError, match="hold experts in use"), ExitStack() as held:
+        engine._composer.hold_all(selection, held, may_leave_out=False)
+
+
+def weights_of(engine):
+    return {name: tensor.clone() for name, tensor in engine.base.model.state_dict().items()}
+
+
+def test_a_mix_merged_into_the_base_answers_as_the_mix_and_leaves_no_trace(engine, adapters):
+    mix = {adapters[0]: 0.7, adapters[1]: -0.3}
+    expected, bare = (engine.generate("first prompt", one, max_new_tokens=10, seed=1) for one in (mix, None))
+    before = weights_of(engine)
+    with engine.merged(mix):
+        merged = engine.generate("first prompt", None, max_new_tokens=10, seed=1)
+        assert (merged.text, merged.experts) == (expected.text, expected.experts)
+        for other in (adapters[2], mix, "auto"):
+            with pytest.raises(NotComposableError) as caught:
+                engine.generate("first prompt", other, max_new_tokens=2)
+            assert caught.value.code == "base_merged"
+    after = weights_of(engine)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert engine.generate("first prompt", None, max_new_tokens=10, seed=1).text == bare.text
+    assert in_use(engine) == 0
+
+
+def test_the_base_is_restored_also_when_a_stream_was_left_open_or_something_broke(engine, adapters):
+    before, stream = weights_of(engine), None
+
+    def work():
+        nonlocal stream
+        with engine.merged(adapters[0]):
+            stream = engine.stream("first prompt", None, max_new_tokens=50)
+            next(stream)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights_of(engine).items())
+    with pytest.raises(ExpertKitError, match="weights of the base changed"):
+        list(stream)
+
+
+def test_nothing_is_merged_while_answers_run_or_into_a_quantized_base(engine, adapters, tiny_folder, tiny_record):
+    stream = engine.stream("first prompt", None, max_new_tokens=20)
+    next(stream)
+    with pytest.raises(UsageError) as caught, engine.merged(adapters[0]):
+        pass
+    assert caught.value.code == "batch_running"
+    stream.close()
+    packed = ExpertEngine(load_base(tiny_folder, tiny_record, device="cpu", quantization="int8"))
+    with pytest.raises(NotComposableError) as refused, packed.merged(adapters[0]):
+        pass
+    assert refused.value.code == "base_quantized"
+    assert in_use(packed) == in_use(engine) == 0
+    with pytest.raises(UsageError, match="router"), engine.merged("auto"):
+        pass
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_a_quantized_base_with_an_expert_is_the_dequantized_one_with_it(tiny_folder, tiny_record, adapters, quantization):
+    packed = ExpertEngine(load_base(tiny_folder, tiny_record, device="cpu", dtype="float32", quantization=quantization))
+    plain = ExpertEngine(load_base(tiny_folder, tiny_record, device="cpu", dtype="float32"))
+    exact = base_layers(plain.base.model, tiny_record.linears)
+    for path, layer in base_layers(packed.base.model, tiny_record.linears).items():
+        exact[path].weight.copy_(layer.dequantized())
+    plain.base.model.set_output_embeddings(packed.base.model.get_output_embeddings())
+    ids = torch.tensor([[5, 9, 40, 17, 3]])
+    for one in (None, adapters[0]):
+        logits = []
+        for engine in (packed, plain):
+            slots = ((engine._source.acquire(one).slot, 1.0),) if one else ()
+            with torch.inference_mode(), RowPlan.of_slots([slots]).active():
+                logits.append(engine.base.model(ids).logits)
+        torch.testing.assert_close(*logits, atol=2e-2, rtol=2e-2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from expert_kit.adapters import install_slots, read_lora
+from expert_kit.adapters import LoraWeights, SlotTable, group_linears, install_slots, read_lora
 from expert_kit.archive import spec_of_config
 from expert_kit.errors import CapacityError, ExpertKitError, NotComposableError
 from expert_kit.inference import SamplingOptions
@@ -20,7 +20,7 @@ ROW_BYTES = 2 * 2 * 2 * 16 * 4  # keys and values, layers, heads, head size, flo
 
 @pytest.fixture
 def base(tiny):
-    install_slots(tiny.model, [module for module, _, _ in tiny.record.linears])
+    install_slots(tiny.model, tiny.record.linears)
     return tiny
 
 
@@ -35,10 +35,20 @@ def factors(base, tiny_folder, tmp_path):
     return loaded
 
 
-def ask(base, prompt, adapter=None, mix=None, **options):
+@pytest.fixture
+def table(base):
+    return SlotTable(group_linears(base.record.linears), torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture
+def slots(table, factors):
+    return [((table.put(one), 1.0),) for one in factors]
+
+
+def ask(base, prompt, slots=(), mix=None, **options):
     options = {"max_new_tokens": 8} | options
     ends = frozenset() if "stop" not in options else frozenset({2})
-    return Request([5 + ord(c) % 90 for c in prompt], Sampler(SamplingOptions(**options)), base.tokenizer, ends, adapter=adapter, mix=mix)
+    return Request([5 + ord(c) % 90 for c in prompt], Sampler(SamplingOptions(**options)), base.tokenizer, ends, slots=slots, mix=mix)
 
 
 def alone(base, *args, **options):
@@ -56,11 +66,11 @@ def take(scheduler, request, count):
         request.pieces.clear()
 
 
-def test_requests_join_and_leave_a_running_batch_and_answer_as_if_alone(base, factors):
+def test_requests_join_and_leave_a_running_batch_and_answer_as_if_alone(base, slots):
     scheduler = Scheduler(base)
-    first = ask(base, "the first prompt", factors[0], "a", max_new_tokens=14)
-    second = ask(base, "another", factors[1], "b", max_new_tokens=3)
-    third = ask(base, "a third and much longer prompt than the others", None, None, max_new_tokens=9)
+    first = ask(base, "the first prompt", slots[0], "a", max_new_tokens=14)
+    second = ask(base, "another", slots[1], "b", max_new_tokens=3)
+    third = ask(base, "a third and much longer prompt than the others", max_new_tokens=9)
     scheduler.submit(first)
     take(scheduler, first, 4)
     scheduler.submit(second)
@@ -71,24 +81,24 @@ def test_requests_join_and_leave_a_running_batch_and_answer_as_if_alone(base, fa
     assert second.finished
     scheduler.submit(third)
     scheduler.finish([first, second, third])
-    assert first.picked == alone(base, "the first prompt", factors[0], max_new_tokens=14)
-    assert second.picked == alone(base, "another", factors[1], max_new_tokens=3)
+    assert first.picked == alone(base, "the first prompt", slots[0], max_new_tokens=14)
+    assert second.picked == alone(base, "another", slots[1], max_new_tokens=3)
     assert third.picked == alone(base, "a third and much longer prompt than the others", max_new_tokens=9)
     assert scheduler._cache.lengths == []
     assert scheduler._cache.nbytes == 0
 
 
-def test_more_requests_than_rows_wait_their_turn(base, factors, monkeypatch):
+def test_more_requests_than_rows_wait_their_turn(base, slots, monkeypatch):
     scheduler = Scheduler(base, BatchLimits(rows=2))
     seen = []
     forward = scheduler._forward
     monkeypatch.setattr(scheduler, "_forward", lambda ids, *rest: seen.append(len(scheduler._running)) or forward(ids, *rest))
-    requests = [ask(base, f"prompt {at}", factors[at % 3], at % 3, max_new_tokens=2 + at) for at in range(5)]
+    requests = [ask(base, f"prompt {at}", slots[at % 3], at % 3, max_new_tokens=2 + at) for at in range(5)]
     for request in requests:
         scheduler.submit(request)
     scheduler.finish(requests)
     assert max(seen) == 2
-    assert [one.picked for one in requests] == [alone(base, f"prompt {at}", factors[at % 3], max_new_tokens=2 + at) for at in range(5)]
+    assert [one.picked for one in requests] == [alone(base, f"prompt {at}", slots[at % 3], max_new_tokens=2 + at) for at in range(5)]
 
 
 def test_the_memory_of_keys_and_values_is_a_limit_too(base):
@@ -124,17 +134,17 @@ def test_a_stream_that_nobody_reads_any_more_leaves_the_batch(base):
     assert len(request.picked) < 50
 
 
-def test_scores_that_are_no_numbers_end_their_own_row_only(base, factors):
-    broken = {name: SimpleNamespace(a=one.a, b=one.b * float("nan")) for name, one in factors[0].items()}
+def test_scores_that_are_no_numbers_end_their_own_row_only(base, factors, table, slots):
+    broken = ((table.put({name: LoraWeights(one.a, one.b * float("nan")) for name, one in factors[0].items()}), 1.0),)
     scheduler = Scheduler(base)
-    good, bad = ask(base, "good", factors[1], "b", max_new_tokens=6), ask(base, "bad", broken, "c")
+    good, bad = ask(base, "good", slots[1], "b", max_new_tokens=6), ask(base, "bad", broken, "c")
     scheduler.submit(good)
     take(scheduler, good, 2)
     scheduler.submit(bad)
     with pytest.raises(NotComposableError, match="not finite"):
         list(scheduler.pieces(bad))
     scheduler.finish([good])
-    assert good.picked == alone(base, "good", factors[1], max_new_tokens=6)
+    assert good.picked == alone(base, "good", slots[1], max_new_tokens=6)
     assert scheduler.prefixes.find("c", bad.tokens) is None
 
 
@@ -181,37 +191,37 @@ def test_a_prompt_longer_than_one_pass_is_read_in_several(base, monkeypatch):
     assert PREFILL_TOKENS == 512
 
 
-def test_the_next_turn_computes_only_what_is_new_and_says_the_same(base, factors):
+def test_the_next_turn_computes_only_what_is_new_and_says_the_same(base, slots):
     scheduler = Scheduler(base)
-    turn = ask(base, "first turn of a conversation", factors[0], "a", max_new_tokens=6)
+    turn = ask(base, "first turn of a conversation", slots[0], "a", max_new_tokens=6)
     scheduler.submit(turn)
     scheduler.finish([turn])
 
-    def follow(adapter, mix, **options):
+    def follow(slots, mix, **options):
         request = Request([*turn.tokens, 40, 41, 42], Sampler(SamplingOptions(max_new_tokens=6, **options)), base.tokenizer, frozenset(),
-                          adapter=adapter, mix=mix)  # fmt: skip
+                          slots=slots, mix=mix)  # fmt: skip
         scheduler.submit(request)
         scheduler.finish([request])
         return request
 
-    reused = follow(factors[0], "a")
+    reused = follow(slots[0], "a")
     assert reused.reused == len(turn.tokens) - 1
-    other_mix, seeded = follow(factors[1], "b"), follow(factors[0], "a", seed=1)
+    other_mix, seeded = follow(slots[1], "b"), follow(slots[0], "a", seed=1)
     assert (other_mix.reused, seeded.reused) == (0, 0)
     assert seeded.picked == reused.picked
     assert scheduler.prefixes.hits == 1
     scheduler.prefixes.clear()
-    assert follow(factors[0], "a").picked == reused.picked
+    assert follow(slots[0], "a").picked == reused.picked
 
 
-def test_threads_share_one_batch_and_get_their_own_answers(base, factors):
+def test_threads_share_one_batch_and_get_their_own_answers(base, slots):
     scheduler = Scheduler(base, BatchLimits(rows=3))
-    expected = {at: alone(base, f"prompt of thread {at}", factors[at % 3], max_new_tokens=10) for at in range(6)}
+    expected = {at: alone(base, f"prompt of thread {at}", slots[at % 3], max_new_tokens=10) for at in range(6)}
     got = {}
 
     def work(at):
         for _ in range(3):
-            request = ask(base, f"prompt of thread {at}", factors[at % 3], at % 3, max_new_tokens=10)
+            request = ask(base, f"prompt of thread {at}", slots[at % 3], at % 3, max_new_tokens=10)
             scheduler.submit(request)
             scheduler.finish([request])
             got.setdefault(at, []).append(request.picked)

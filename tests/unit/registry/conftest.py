@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -58,6 +60,14 @@ def trusting(registry: Registry, publisher: Publisher) -> Registry:
     """Empty; the publisher is trusted for its namespace."""
     TrustStore(registry.trust_home).trust("acme/*", publisher.key_id)
     return registry
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder for very many installs: in memory where there is such a place, since a disk takes milliseconds for each fsync."""
+    place = Path("/dev/shm")
+    with TemporaryDirectory(dir=place if os.access(place, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_a_database_that_is_held_for_ever_is_a_typed_error(tmp_path: Path, monke
 def test_a_schema_that_cannot_be_created_leaves_no_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "registry.sqlite"
     with monkeypatch.context() as patch:
-        patch.setattr("expert_kit.registry.database._SCHEMA", ("CREATE TABLE half (x)", "no SQL"))
+        patch.setattr("expert_kit.registry.schema._TABLES_1", ("CREATE TABLE half (x)", "no SQL"))
         with pytest.raises(sqlite3.OperationalError), Database(path).writing():
             pass
     with Database(path).writing() as connection:

@@ -51,7 +51,8 @@ def test_an_installed_expert_is_what_the_manifest_says(trusting: Registry, publi
         manifest, weights = reader.manifest, reader.read("adapter_model.safetensors")
     assert expert.ref == ExpertRef("acme", "sql", "1.0.0")
     assert expert.identity == manifest.identity
-    assert (expert.trust, expert.signers, expert.base_match, expert.warnings) == ("signed", (publisher.key_id,), "exact", ())
+    assert (expert.trust, expert.signers) == ("signed", (publisher.key_id,))
+    assert (expert.base_match, expert.warnings) == ("exact", ("probe_missing",))
     assert expert.base == BASE.fingerprint
     assert expert.adapter == tiny_spec()
     assert expert.current
@@ -93,7 +94,7 @@ def test_an_empty_signature_member_counts_as_unsigned(trusting: Registry, publis
 
 def test_the_unsafe_way_is_recorded(registry: Registry, publisher: Publisher) -> None:
     expert = registry.install(publisher.build(signed=False), bases=[BASE], unsafe_allow_unsigned=True)
-    assert (expert.trust, expert.signers, expert.warnings) == ("unsigned", (), ("signature_missing",))
+    assert (expert.trust, expert.signers, expert.warnings) == ("unsigned", (), ("probe_missing", "signature_missing"))
     assert registry.get("acme/sql").trust == "unsigned"
 
 
@@ -122,7 +123,7 @@ def test_a_yes_on_first_use_installs_and_trusts_the_namespace(registry: Registry
     expert = registry.install(publisher.build(), bases=[BASE], ask=ask)
     assert [(use.publisher, use.key_id) for use in asked] == [("acme", publisher.key_id)]
     assert expert.trust == "signed"
-    assert expert.warnings == ("signature_first_use",)
+    assert expert.warnings == ("probe_missing", "signature_first_use")
     second = registry.install(publisher.build(name="acme/other"), bases=[BASE])
     assert second.signers == (publisher.key_id,)
 
@@ -167,7 +168,7 @@ def test_audit_installs_and_records_what_was_missing(
 ) -> None:
     (registry.trust_home / "trust.toml").write_text(f'[[policy]]\nscope = "acme/*"\nlevel = "{level}"\n')
     expert = registry.install(publisher.build(signed=signed), bases=[BASE])
-    assert (expert.trust, expert.warnings) == ("audit", (warning,))
+    assert (expert.trust, expert.warnings) == ("audit", ("probe_missing", warning))
 
 
 def test_skip_does_not_look_at_signatures_but_at_all_else(registry: Registry, publisher: Publisher) -> None:
@@ -175,7 +176,7 @@ def test_skip_does_not_look_at_signatures_but_at_all_else(registry: Registry, pu
     archive = publisher.build(signed=False)
     assert refusal(registry, archive, bases=[]).code == "base_missing"
     expert = registry.install(archive, bases=[BASE])
-    assert (expert.trust, expert.warnings) == ("skip", ("signature_skipped",))
+    assert (expert.trust, expert.warnings) == ("skip", ("probe_missing", "signature_skipped"))
 
 
 # Content
@@ -240,7 +241,7 @@ def test_any_changed_byte_of_an_archive_is_refused(trusting: Registry, publisher
 
 def test_a_base_of_the_same_family_is_accepted_with_a_warning(trusting: Registry, publisher: Publisher) -> None:
     expert = trusting.install(publisher.build(), bases=[UNRELATED, FAMILY])
-    assert (expert.base_match, expert.warnings) == ("family", ("base_family",))
+    assert (expert.base_match, expert.warnings) == ("family", ("base_family", "probe_missing"))
     assert expert.base == BASE.fingerprint
 
 
@@ -282,7 +283,7 @@ def test_an_expert_may_come_before_its_base_and_is_checked_when_that_is_there(tr
         trusting.settle("acme/sql", [UNRELATED])
     assert trusting.get("acme/sql") == expert
     settled = trusting.settle("acme/sql", [UNRELATED, BASE])
-    assert (settled.base_match, settled.warnings) == ("exact", ())
+    assert (settled.base_match, settled.warnings) == ("exact", ("probe_missing",))
     assert trusting.settle("acme/sql", []) == settled
 
 
@@ -342,7 +343,7 @@ def test_a_signature_that_came_later_is_added(trusting: Registry, publisher: Pub
     archive = publisher.build(signed=False)
     trusting.install(archive, bases=[BASE], unsafe_allow_unsigned=True)
     expert = trusting.install(sign_archive(archive, publisher.key), bases=[BASE])
-    assert (expert.trust, expert.signers, expert.warnings) == ("signed", (publisher.key_id,), ())
+    assert (expert.trust, expert.signers, expert.warnings) == ("signed", (publisher.key_id,), ("probe_missing",))
     assert len(files_of()) == len(expert.digests())
 
 

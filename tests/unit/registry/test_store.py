@@ -213,7 +213,7 @@ def test_a_full_database_is_a_typed_error_and_the_blobs_are_gone_again(
 def test_a_database_of_a_newer_schema_is_refused(trusting: Registry, archive: Path) -> None:
     trusting.install(archive, bases=[BASE])
     with sqlite3.connect(trusting.root / "registry.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
     for attempt in (trusting.list, lambda: trusting.get("acme/sql"), lambda: trusting.install(archive, bases=[BASE])):
         with pytest.raises(RegistryError) as caught:
@@ -231,7 +231,7 @@ def test_a_damaged_database_is_a_typed_error(trusting: Registry, archive: Path) 
 
 def test_the_database_is_written_ahead_and_synchronised(trusting: Registry, archive: Path) -> None:
     trusting.install(archive, bases=[BASE])
-    with trusting._database.reading() as connection:  # the two settings that decide what survives a power cut
+    with trusting.database.reading() as connection:  # the two settings that decide what survives a power cut
         assert connection is not None
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2

@@ -10,7 +10,18 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from expert_kit.errors import ExpertKitError, SignatureError, UnsignedError, UntrustedKeyError
-from expert_kit.signing import KEY_TYPES, PrivateKey, add_line, key_id, public_pem, sign, split_lines, verified_signers, verify_line
+from expert_kit.signing import (
+    KEY_TYPES,
+    PrivateKey,
+    add_line,
+    key_id,
+    merge_lines,
+    public_pem,
+    sign,
+    split_lines,
+    verified_signers,
+    verify_line,
+)
 from expert_kit.signing.envelope import pae
 
 STATEMENT = b'{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme.sql-1.0.0"}]}'
@@ -38,6 +49,26 @@ def edited(line: bytes, **changes: str) -> bytes:
 
 def test_pae_is_the_example_of_the_dsse_specification() -> None:
     assert pae("http://example.com/HelloWorld", b"hello world") == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"), [("t", b""), ("application/vnd.in-toto+json", STATEMENT), ("ä", "ö€".encode()), ("", b"\0\n 3 x")]
+)
+def test_pae_is_that_of_another_implementation(kind: str, payload: bytes) -> None:
+    from securesystemslib.dsse import Envelope
+
+    assert pae(kind, payload) == Envelope(payload, kind, {}).pae()
+
+
+def test_another_implementation_verifies_what_we_sign(key: PrivateKey) -> None:
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import SSlibKey
+
+    public = SSlibKey.from_crypto(key.public_key())
+    envelope = json.loads(sign(STATEMENT, key))["dsseEnvelope"]
+    signature = {"keyid": public.keyid, "sig": envelope["signatures"][0]["sig"]}
+    theirs = Envelope.from_dict({**envelope, "signatures": [signature]})
+    assert list(theirs.verify([public], 1)) == [public.keyid]
 
 
 def test_pae_counts_bytes_not_characters() -> None:
@@ -204,3 +235,21 @@ def test_a_line_that_offers_a_small_order_key_is_refused() -> None:
     with pytest.raises(SignatureError) as caught:
         verify_line(edited(line, keyid=base64.b64encode(der).decode()), STATEMENT, {})
     assert caught.value.code == "signature_key_small_order"
+
+
+def test_an_ecdsa_signature_out_of_range_is_refused() -> None:
+    key = KEY_TYPES["p256"]()
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    for r, s in ((0, 1), (1, 0), (order, 1), (1, order)):
+        sig = base64.b64encode(encode_dss_signature(r, s)).decode()
+        with pytest.raises(SignatureError) as caught:
+            verify_line(edited(sign(STATEMENT, key), sig=sig), STATEMENT, {key_id(key.public_key())})
+        assert caught.value.code == "signature_malformed"
+
+
+def test_detached_lines_are_added_and_replace_those_by_the_same_key(key: PrivateKey) -> None:
+    inside, other = sign(STATEMENT, key) + b"\n", sign(STATEMENT, KEY_TYPES["ed25519"]()) + b"\n"
+    assert merge_lines(inside, b"") == inside
+    assert merge_lines(b"", inside) == inside
+    assert merge_lines(inside, other) == inside + other
+    assert merge_lines(inside + other, inside) == other + inside

@@ -12,7 +12,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from expert_kit.errors import KeyFileError
-from expert_kit.signing import KEY_TYPES, identify, key_id, list_keys, load_private_key, load_public_key, new_key, public_pem
+from expert_kit.signing import (
+    KEY_TYPES,
+    find_key,
+    find_public_key,
+    identify,
+    key_id,
+    list_keys,
+    load_private_key,
+    load_public_key,
+    new_key,
+    public_pem,
+)
 
 ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")
 P = 2**255 - 19
@@ -285,3 +296,25 @@ def test_a_key_that_could_not_be_written_leaves_no_half(tmp_path: Path, monkeypa
     with pytest.raises(KeyFileError, match="No space left"):
         new_key(tmp_path, "alice")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_own_key_is_found_by_its_name(tmp_path: Path) -> None:
+    info = new_key(tmp_path, "alice", passphrase="open sesame")
+    assert find_key(tmp_path, "alice") == info
+    assert key_id(find_public_key("alice", tmp_path)) == info.key_id
+    assert key_id(find_public_key(str(info.public_path), tmp_path / "elsewhere")) == info.key_id
+    for name in ("bob", "../alice", ""):
+        with pytest.raises(KeyFileError) as caught:
+            find_key(tmp_path, name)
+        assert caught.value.code == "signature_key_unknown"
+    with pytest.raises(KeyFileError):
+        find_public_key(info.key_id, tmp_path)  # a fingerprint is no key
+
+
+def test_a_private_key_that_is_garbage_inside_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(pem_of(b"\x30\x03\x02\x01\x00", "PRIVATE KEY"))
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError) as caught:
+        load_private_key(path)
+    assert caught.value.code == "signature_key_kind"

@@ -54,7 +54,7 @@ def test_trusted_keys_are_written_and_read_again(tmp_path: Path) -> None:
     assert {policy.scope: policy.keys for policy in TrustStore(tmp_path / "home").list()} == {"acme/*": (A, B), "other/sql": (C,)}
     assert trust.path.stat().st_mode & 0o777 == 0o600
     assert tomllib.loads(trust.path.read_text())["default"] == {"level": "strict", "threshold": 1, "base_match": "family", "tofu": "ask"}
-    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == [".trust.toml.lock", "trust.toml"]
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == [".trust.toml.lock", "trust", "trust.toml"]
 
 
 def test_writing_keeps_what_the_user_wrote(tmp_path: Path) -> None:
@@ -100,9 +100,19 @@ def test_a_scope_is_a_name_or_a_namespace(tmp_path: Path, scope: str) -> None:
         '[default]\nlevel = "skip"',
         '[default]\nlevel = "lax"',
         '[default]\ntofu = "always"',
-        "[default]\nmax_stale_days = 30",
+        "[default]\nmax_stale_days = 0",
+        '[[policy]]\nscope = "acme/*"\nroot = "sha256:abc"',
+        '[default]\nroot = "sha256:..."',
+        f'[[policy]]\nscope = "acme/*"\nkeys = ["{A}"]\nroot = "{B}"',
+        f'[[policy]]\nscope = "acme/*"\nkeys = ["{A}"]\nexpires = {{ "{B}" = "2027-01-01" }}',
+        f'[[policy]]\nscope = "acme/*"\nkeys = ["{A}"]\nexpires = {{ "{A}" = "01.01.2027" }}',
+        f'[[policy]]\nscope = "acme/*"\nkeys = ["{A}"]\nexpires = {{ "{A}" = 2027-01-01 }}',
+        '[[policy]]\nscope = "acme/*"\ntofu = "ask"',
         '[[policy]]\nlevel = "strict"',
-        '[[policy]]\nscope = "acme/*"\nrequire = ["provenance"]',
+        '[[policy]]\nscope = "acme/*"\nrequire = ["reputation"]',
+        '[[policy]]\nscope = "acme/*"\nrequire = ["eval:"]',
+        '[[policy]]\nscope = "acme/*"\nrequire = [1]',
+        '[[policy]]\nscope = "acme/*"\nattesters = ["sha256:abc"]',
         '[[policy]]\nscope = "acme/*"\nkeys = ["sha256:abc"]',
         '[[policy]]\nscope = "acme/*"\nkeys = "sha256:abc"',
         '[[policy]]\nscope = "*"',
@@ -262,7 +272,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
             trust.trust("acme/*", B)
     assert caught.value.code == "trust_unwritable"
     assert trust.policy_for("acme/sql").keys == (A,)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".trust.toml.lock", "trust.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".trust.toml.lock", "trust", "trust.toml"]
 
 
 def test_an_endless_file_is_refused(tmp_path: Path) -> None:
@@ -293,3 +303,66 @@ def test_a_lock_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(SignatureError) as caught:
         store(tmp_path).trust("acme/*", A)
     assert caught.value.code == "trust_unwritable"
+
+
+def test_demands_change_and_keys_stay(tmp_path: Path) -> None:
+    trust = store(tmp_path)
+    trust.trust("acme/*", A, expires="2031-01-01")
+    policy = trust.demand("acme/*", threshold=2, require=("provenance",))
+    assert (policy.keys, policy.expires, policy.threshold, policy.require) == ((A,), {A: "2031-01-01"}, 2, ("provenance",))
+    assert TrustStore(tmp_path).policy_for("acme/x") == policy
+    with pytest.raises(SignatureError) as caught:
+        trust.demand("acme/*", level="lax")
+    assert caught.value.code == "trust_invalid"
+    assert TrustStore(tmp_path).policy_for("acme/x") == policy
+
+
+def test_a_new_scope_starts_from_the_default(tmp_path: Path) -> None:
+    trust = store(tmp_path, '[default]\nlevel = "audit"\nbase_match = "exact"\nmax_stale_days = 7\n')
+    policy = trust.demand("acme/*", threshold=2)
+    assert (policy.level, policy.base_match, policy.max_stale_days) == ("strict", "exact", 7)
+
+
+def test_a_scope_can_be_forgotten(tmp_path: Path) -> None:
+    trust = store(tmp_path)
+    trust.trust("acme/*", A)
+    trust.trust("other/*", B)
+    trust.forget("acme/*")
+    assert [policy.scope for policy in trust.list()] == ["other/*"]
+    with pytest.raises(SignatureError) as caught:
+        trust.forget("acme/*")
+    assert caught.value.code == "trust_unknown"
+    assert [row["event"] for row in trust.events.rows()] == ["key_trusted", "key_trusted", "scope_forgotten"]
+
+
+def test_signers_and_authority_are_the_keys_of_the_scope(tmp_path: Path) -> None:
+    trust = store(tmp_path)
+    assert (trust.signers_of("acme/sql").keys, trust.authority("acme")) == ((), None)
+    trust.trust("acme/*", A)
+    trust.trust("acme/sql", B)
+    assert (trust.signers_of("acme/sql").keys, trust.signers_of("acme/x").keys) == ((B,), (A,))
+    authority = trust.authority("acme")
+    assert authority is not None
+    assert (authority.keys, authority.threshold) == ((A,), 1)
+
+
+def test_a_file_of_the_first_release_keeps_working(tmp_path: Path) -> None:
+    text = f'''# Written by expert-kit; comments are not kept.
+
+[[policy]]
+scope = "acme/*"
+level = "strict"
+keys = ["{A}"]
+threshold = 1
+base_match = "family"
+
+[default]
+level = "strict"
+threshold = 1
+base_match = "family"
+tofu = "ask"
+'''
+    trust = store(tmp_path, text)
+    assert trust.admit("acme/sql", (A,)).signers == (A,)
+    trust.trust("acme/*", A)
+    assert trust.path.read_text() == text

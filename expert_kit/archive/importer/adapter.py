@@ -1,0 +1,94 @@
+"""The configuration of a foreign adapter, worked out from its tensors: nothing in it is evaluated as a pattern."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from expert_kit.archive.adapter_check import PREFIX, spec_of_config
+from expert_kit.archive.safetensors_header import TensorInfo, parse_header
+from expert_kit.bases import AdapterSpec, Linear, name_matches
+from expert_kit.errors import IncompatibleAdapterError, ManifestError, UnsupportedMemberError
+from expert_kit.manifest import DOTTED_NAME, parse_object
+
+_A = ".lora_A.weight"
+# Which layers an adapter is on: its tensors say so, whatever these say.
+_SELECTORS = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern")
+
+
+def derive_spec(config: bytes, weights: bytes, linears: Sequence[Linear]) -> AdapterSpec:
+    """The adapter that these tensors are, on a base model with these linear layers.
+
+    Target modules and ranks are those of the tensors, alphas those of the configuration, where a pattern with anything
+    but plain names is refused. Whether the tensors are complete, and of the right shapes, is for packing to check.
+
+    Raises:
+        ArchiveError: ``tensor_header``.
+        IncompatibleAdapterError: ``adapter_target_unknown``, a tensor is for no linear layer of the base; ``tensor_dtype``.
+        UnsupportedMemberError: ``adapter_config_refused``, a setting is not supported, or a fraction where an integer must be.
+    """
+    tensors = parse_header(weights)
+    ranks = {name.removeprefix(PREFIX).removesuffix(_A): info.shape[0] for name, info in tensors.items() if name.endswith(_A)}
+    unknown = sorted(ranks.keys() - {module for module, _, _ in linears})
+    if unknown or not ranks:
+        shown = ", ".join(unknown[:5]) or "nothing"
+        raise IncompatibleAdapterError(
+            f"the adapter changes {shown}, which the base model does not have as a linear layer",
+            hint="name the base model that it was trained on with --base",
+            code="adapter_target_unknown",
+        )
+    value = _parse(config)
+    known = {key: item for key, item in value.items() if key not in _SELECTORS}
+    derived = {
+        "target_modules": _names(list(ranks), linears),
+        "rank_pattern": _rank_pattern(ranks, value.get("r"), linears),
+        "alpha_pattern": _used(value.get("alpha_pattern"), list(ranks)),
+    }
+    return spec_of_config(json.dumps(known | derived).encode(), _dtype(tensors))
+
+
+def _parse(config: bytes) -> dict[str, Any]:
+    try:
+        return parse_object(config)
+    except ManifestError as error:
+        raise UnsupportedMemberError(
+            f"adapter_config.json: {error.message}", hint="save the adapter again with PEFT", code="adapter_config_refused"
+        ) from error
+
+
+def _dtype(tensors: Mapping[str, TensorInfo]) -> str:
+    dtypes = sorted({info.dtype for info in tensors.values()})
+    if len(dtypes) > 1:
+        raise IncompatibleAdapterError(
+            f"the weights mix {', '.join(dtypes)}", hint="save all tensors of the adapter in one dtype", code="tensor_dtype"
+        )
+    return dtypes[0]
+
+
+def _names(modules: Sequence[str], linears: Sequence[Linear]) -> list[str]:
+    """Names that mean exactly these modules: their last words where that is enough, else their whole paths."""
+    words = sorted({module.rpartition(".")[2] for module in modules})
+    meant = {module for module, _, _ in linears if any(name_matches(word, module) for word in words)}
+    return words if meant == set(modules) else sorted(modules)
+
+
+def _rank_pattern(ranks: Mapping[str, int], usual: object, linears: Sequence[Linear]) -> dict[str, int]:
+    """The modules of another rank than the usual one; no two names mean the same module."""
+    pattern: dict[str, int] = {}
+    for rank in sorted(set(ranks.values()) - {usual}):
+        of_rank = [module for module, found in ranks.items() if found == rank]
+        # Modules without an adapter do not matter here.
+        pattern |= dict.fromkeys(_names(of_rank, [linear for linear in linears if linear[0] in ranks]), rank)
+    return pattern
+
+
+def _used(pattern: object, modules: Sequence[str]) -> object:
+    """An alpha pattern without the plain names that mean no module, which PEFT does not look at either."""
+    if not isinstance(pattern, dict) or not all(isinstance(name, str) for name in pattern):
+        return pattern
+    return {
+        name: value
+        for name, value in pattern.items()
+        if not DOTTED_NAME.fullmatch(name) or any(name_matches(name, module) for module in modules)
+    }

@@ -1,0 +1,29 @@
+"""``expert-kit lock``: what is installed, written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from expert_kit.cli.options import Json
+from expert_kit.cli.output import emit_json, emit_path, note, write_whole
+
+
+def lock(
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("expert.lock"),
+    json: Json = False,
+) -> None:
+    """Write what is installed into a lock file: versions, digests, keys and base models. `install --frozen` reads it."""
+    from expert_kit.registry import Registry
+    from expert_kit.registry.lock import lock as content
+    from expert_kit.registry.lock import read_lock
+
+    write_whole(out, content(Registry.default()).decode())
+    entries = read_lock(out)
+    if json:
+        emit_json({"lock": str(out), "experts": [str(entry.ref) for entry in entries]})
+        return
+    emit_path(out)
+    note(f"{len(entries)} experts")

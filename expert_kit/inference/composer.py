@@ -1,0 +1,86 @@
+"""A selection -> experts held in slots, with what the router said about it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from expert_kit.adapters import RowMix
+from expert_kit.composition import gain_error
+from expert_kit.errors import CapacityError, NotComposableError, RouteAbstainedError
+from expert_kit.inference.experts import ExpertSource, Loaded
+from expert_kit.inference.prompts import Message, query_of
+from expert_kit.inference.results import UsedExpert
+from expert_kit.inference.routes import Routes
+from expert_kit.inference.scheduler import merged_error
+from expert_kit.inference.selection import Member, Selection
+from expert_kit.routing import RouteDecision
+
+
+@dataclass(frozen=True, eq=False)
+class Composition:
+    """A resolved selection: the slots to apply, and what is in them."""
+
+    slots: RowMix
+    used: tuple[UsedExpert, ...] = ()
+    route: RouteDecision | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the router was asked and chose nobody."""
+        return self.route is not None and self.route.abstained
+
+
+class Composer:
+    """Resolves selections of one engine."""
+
+    def __init__(self, source: ExpertSource, routes: Routes) -> None:
+        self.source, self._routes = source, routes
+        self.merged: tuple[UsedExpert, ...] = ()
+        """What the base's own weights hold; nothing else can be selected then."""
+
+    def compose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Composition:
+        """Resolve a selection; ``held`` drops the references on its experts when it is closed."""
+        route = None
+        if self.merged:
+            if selection.auto or selection.members:
+                raise merged_error()
+            return Composition((), self.merged)
+        if selection.auto:
+            route, refs = self._routes.resolve(query_of(messages))
+            if route.abstained and strict:
+                raise RouteAbstainedError(
+                    f"no installed expert fits the prompt ({route.reason})", hint="name one with experts=, or allow the base"
+                )
+            selection = Selection(False, tuple((refs[digest], weight) for digest, _, weight in route.experts))
+        loaded, left_out = self.hold_all(selection, held, may_leave_out=route is not None)
+        weights = [weight for _, weight in selection.members[: len(loaded)]]
+        if len({one.digest for one in loaded}) < len(loaded):
+            names = ", ".join(one.name for one in loaded)
+            raise NotComposableError(f"two of {names} are the same expert", hint="add up their weights", code="expert_twice")
+        if any(one.slot.gains for one in loaded) and weights != [1.0]:
+            raise gain_error()
+        used = tuple(UsedExpert(one.name, one.version, one.digest, weight) for one, weight in zip(loaded, weights, strict=True))
+        # In one order, so that rows with one mix are seen to have it.
+        slots = tuple((one.slot, weight) for one, weight in sorted(zip(loaded, weights, strict=True), key=lambda pair: pair[0].digest))
+        return Composition(slots, used, route, (*(warning for one in loaded for warning in one.warnings), *left_out))
+
+    def hold_all(self, selection: Selection, held: ExitStack, *, may_leave_out: bool) -> tuple[list[Loaded], list[str]]:
+        """Take references, and warnings; where the router chose, what does not fit behind the first may be left out."""
+        loaded: list[Loaded] = []
+        for member, _ in selection.members:
+            try:
+                loaded.append(self.hold(member, held))
+            except CapacityError:
+                if not (may_leave_out and loaded):
+                    raise
+                gone = ", ".join(str(other) for other, _ in selection.members[len(loaded) :])
+                return loaded, [f"no memory for {gone}: left out of the mix"]
+        return loaded, []
+
+    def hold(self, member: Member, held: ExitStack) -> Loaded:
+        """Load one expert; ``held`` drops the reference when it is closed."""
+        loaded = self.source.acquire(member)
+        held.callback(self.source.resident.release, loaded.digest)
+        return loaded

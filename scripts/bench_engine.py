@@ -1,0 +1,260 @@
+"""The engine's cases: mixed batches, one stream, first token, attach, memory; PEFT beside it, llama.cpp if it is there.
+
+Run alone on an idle machine: python scripts/bench_engine.py [--json] [--only CASE ...]. Needs the base model (expert-kit base
+pull smollm2-135m). For llama.cpp name an interpreter that has llama-cpp-python, the base and one adapter converted to GGUF by
+llama.cpp's own scripts: --llamacpp PYTHON BASE.gguf LORA.gguf.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench_engine_peers import LlamaCpp, PeftPeer, resident_bytes
+from bench_report import Case, Machine, arguments, median_ms, show, timed_ms
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS, RANK, STEPS = 16, 16, 48
+PROMPT = "Explain in a few sentences how a refrigerator keeps food cold."
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=sorted(CASES), help="groups of cases; all without it")
+    parser.add_argument("--quantization", default="int8", help="of our base in single_quantized; PEFT's stays in bfloat16")
+    parser.add_argument("--llamacpp", nargs=3, metavar=("PYTHON", "BASE", "LORA"), help="measure llama.cpp too")
+    options = parser.parse_args()
+    machine, cases = Machine(), []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), options)
+        try:
+            for name in options.only or CASES:
+                print(f"measuring: {name}", file=sys.stderr)
+                cases += CASES[name](bench)
+                gc.collect()
+        finally:
+            # What was measured is shown, also when a later case breaks.
+            show(cases, machine, as_json=options.json)
+
+
+class Bench:
+    """The base model's folder, and random adapters that all cases share."""
+
+    def __init__(self, folder: Path, options: Any) -> None:
+        from expert_kit.base_models import BaseStore
+        from expert_kit.registry import bases_dir
+
+        self.entry, self.options, self.runs, self.folder = BaseStore(bases_dir()).get("smollm2-135m"), options, options.runs, folder
+        self.adapters = [write_adapter(folder / f"adapter-{seed}", self.entry.record, seed) for seed in range(ROWS)]
+
+    def engine(self, registry: Any = None, quantization: str = "none", **options: Any) -> Any:
+        """An engine on a base of its own."""
+        from expert_kit.adapters import load_base
+        from expert_kit.inference import BatchLimits, ExpertEngine
+
+        base = load_base(self.entry.folder, self.entry.record, device="cpu", quantization=quantization)
+        # No keys and values are kept, so that every run computes its whole prompt.
+        return ExpertEngine(base, registry, limits=BatchLimits(prefix_bytes=0), **options)
+
+
+def write_adapter(folder: Path, record: Any, seed: int) -> Path:
+    """A PEFT folder: LoRA on all linear layers, random bfloat16 factors that change little."""
+    import torch
+    from safetensors.torch import save_file
+
+    from expert_kit.archive import config_of_spec, expected_tensors
+    from expert_kit.bases import AdapterSpec
+
+    names = tuple(sorted({module.rsplit(".", 1)[-1] for module, _, _ in record.linears}))
+    spec = AdapterSpec(r=RANK, lora_alpha=RANK, target_modules=names, dtype="BF16")
+    random = torch.Generator().manual_seed(seed)
+    tensors = {
+        name: (torch.randn(shape, generator=random) * 0.01).bfloat16() for name, shape in expected_tensors(spec, record.linears).items()
+    }
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
+    (folder / "adapter_config.json").write_bytes(config_of_spec(spec))
+    return folder
+
+
+def alternate(runs: int, *calls: Callable[[], float]) -> list[float]:
+    """Medians of calls that return a measure, taken in turns after one turn that is not counted."""
+    turns = [[call() for call in calls] for _ in range(runs + 1)][1:]
+    return [statistics.median(column) for column in zip(*turns, strict=True)]
+
+
+def decode_rate(engine: Any, mixes: Sequence[Any], steps: int = STEPS) -> float:
+    """Tokens per second of all rows together, prompts not counted; every row answers to the end."""
+    from expert_kit.adapters import chat_ids
+    from expert_kit.inference.request import Request
+    from expert_kit.inference.sampling import Sampler, SamplingOptions
+
+    scheduler, ids = engine._scheduler, chat_ids(engine.base.tokenizer, [{"role": "user", "content": PROMPT}])
+    requests = [
+        Request(ids, Sampler(SamplingOptions(max_new_tokens=steps)), engine.base.tokenizer, frozenset(), slots=mix, mix=at)
+        for at, mix in enumerate(mixes)
+    ]
+    for request in requests:
+        scheduler.submit(request)
+    stream = scheduler.pieces(requests[0])
+    next(stream)
+    before = scheduler.steps
+    spent = timed_ms(lambda: [None for _ in stream])
+    scheduler.finish(requests)
+    return len(mixes) * (scheduler.steps - before) / spent * 1000
+
+
+def held_slots(engine: Any, adapters: Sequence[Path]) -> list[Any]:
+    """Slots of adapters that stay attached."""
+    return [engine._source.acquire(adapter).slot for adapter in adapters]
+
+
+def mixed_cases(bench: Bench) -> list[Case]:
+    """16 rows: the base, one expert each, three each; PEFT with one adapter for each row."""
+    engine = bench.engine()
+    slots = held_slots(engine, bench.adapters)
+    each = [((slot, 1.0),) for slot in slots]
+    three = [tuple((slots[(row + step * 5) % ROWS], 1 / 3) for step in range(3)) for row in range(ROWS)]
+    peer = PeftPeer(bench.entry.folder, bench.adapters)
+    base, mixed, triple, theirs, base_theirs = alternate(
+        bench.runs,
+        lambda: decode_rate(engine, [()] * ROWS),
+        lambda: decode_rate(engine, each),
+        lambda: decode_rate(engine, three),
+        lambda: peer.rate(PROMPT, peer.names, STEPS // 4),
+        lambda: peer.rate(PROMPT, [None] * ROWS, STEPS),
+    )
+    return [
+        rate("base16_vs_transformers", base, base_theirs, "transformers, base"),
+        rate("mixed16_vs_base", mixed, base, "our base only", 0.85),
+        rate("mixed16_vs_peft", mixed, theirs, "PEFT adapter_names", 5.0),
+        rate("mix3x16_vs_base", triple, base, "our base only", 0.70),
+    ]
+
+
+def single_cases(bench: Bench) -> list[Case]:
+    """One stream with one expert: in bfloat16 as PEFT has it, and on the weight-only format, which is also what llama.cpp meets."""
+    wide, packed = bench.engine(), bench.engine(quantization=bench.options.quantization)
+    mixes = [((held_slots(engine, bench.adapters[:1])[0], 1.0),) for engine in (wide, packed)]
+    peer = PeftPeer(bench.entry.folder, bench.adapters[:1])
+    calls = [
+        lambda: decode_rate(wide, mixes[:1]),
+        lambda: decode_rate(packed, mixes[1:]),
+        lambda: decode_rate(packed, [()]),
+        lambda: peer.rate(PROMPT, peer.names, STEPS),
+    ]
+    llama = LlamaCpp(*bench.options.llamacpp) if bench.options.llamacpp else None
+    if llama:
+        calls.append(lambda: llama.rate(PROMPT, STEPS))
+    bfloat16, ours, base, theirs, *llamas = alternate(bench.runs, *calls)
+    cases = [
+        rate("single_vs_peft", ours, theirs, f"PEFT, bfloat16; ours {bench.options.quantization}", 3.0),
+        rate("single_bf16_vs_peft", bfloat16, theirs, "PEFT, bfloat16"),
+        rate("single_vs_base", ours, base, "our base only"),
+    ]
+    if llamas:
+        cases.append(rate("single_vs_llamacpp", ours, llamas[0], "llama.cpp", 1.0))
+    else:
+        print("single_vs_llamacpp: skipped, --llamacpp names no interpreter", file=sys.stderr)
+    firsts = [
+        median_ms(lambda e=engine: next(e.stream(prompt_of(e, 64), bench.adapters[0], max_new_tokens=2)), max(bench.runs, 5))
+        for engine in (wide, packed)
+    ]
+    return [*cases, below("ttft_ms", "ms", firsts[0], 60), below("ttft_quantized_ms", "ms", firsts[1], 60)]
+
+
+def prompt_of(engine: Any, tokens: int) -> str:
+    """A message that is so many tokens with the chat template."""
+    from expert_kit.adapters import chat_ids
+
+    text = "word"
+    while len(chat_ids(engine.base.tokenizer, [{"role": "user", "content": text}])) < tokens:
+        text += " word"
+    return text
+
+
+def attach_cases(bench: Bench) -> list[Case]:
+    """Attach from the registry: into a slot from memory, with 10 and with 1,000 experts installed, and from disk."""
+    sys.path.insert(0, str(ROOT))
+    from expert_kit.inference import ExpertEngine
+    from expert_kit.registry import Registry, bases_dir
+    from tests.support.filled import fill
+    from tests.support.shipped import SHIPPED, install_shipped
+
+    few, many = bench.folder / "few", bench.folder / "many"
+    few.mkdir()
+    (few / "bases").symlink_to(bases_dir())
+    install_shipped(few, bench.folder / "archives")
+    shutil.copytree(few, many, symlinks=True)
+    base, turns = bench.engine().base, max(4 * bench.runs, 20)
+    names = [f"expert-kit/{name}" for name in SHIPPED[:2]]
+
+    def engine_of(home: Path, count: int) -> Any:
+        registry = Registry(home / "registry")
+        fill(registry, registry.list()[0], count - len(registry.list()))
+        engine = ExpertEngine(base, registry)
+        attach(engine, names[0])
+        # Room for one: each attach parks the other.
+        engine._source.resident.budget = engine._source.resident.nbytes
+        attach(engine, names[1])
+        return engine
+
+    def attach(engine: Any, name: str) -> float:
+        return timed_ms(lambda: engine.release(engine.attach_experts([name])))
+
+    def warm(engine: Any) -> float:
+        return statistics.median(attach(engine, names[at % 2]) for at in range(turns))
+
+    def cold() -> float:
+        engines[1].close()
+        return attach(engines[1], names[0])
+
+    engines = [engine_of(few, 10), engine_of(many, 1000)]
+    at_few, at_many = alternate(bench.runs, lambda: warm(engines[0]), lambda: warm(engines[1]))
+    return [
+        below("attach_warm_ms", "ms", at_many, 5),
+        below("attach_warm_growth", "ratio", at_many / at_few, 1.2),
+        below("attach_cold_ms", "ms", statistics.median(cold() for _ in range(turns)), 100),
+    ]
+
+
+def memory_cases(bench: Bench) -> list[Case]:
+    """Memory that 16 adapters take while a batch uses them all, over their files."""
+    engine = bench.engine()
+    decode_rate(engine, [()] * ROWS, 8)
+    gc.collect()
+    before = resident_bytes(reset_peak=True)
+    slots = held_slots(engine, bench.adapters)
+    decode_rate(engine, [((slot, 1.0),) for slot in slots], 8)
+    own = sum((adapter / "adapter_model.safetensors").stat().st_size for adapter in bench.adapters)
+    return [below("slots_memory_ratio", "ratio", (resident_bytes() - before) / own, 1.3)]
+
+
+def rate(name: str, ours: float, peer: float, peer_name: str, target: float | None = None) -> Case:
+    """A case in tokens per second, with the smallest ratio wanted."""
+    ratio = ours / peer
+    return Case(name, "tokens/s", ours, peer, peer_name, ratio, f">= {target}x" if target else None, ratio >= target if target else None)
+
+
+def below(name: str, unit: str, ours: float, target: float) -> Case:
+    """A case of ours alone that should stay under a number."""
+    return Case(name, unit, ours, target=f"< {target}", met=ours < target)
+
+
+CASES: dict[str, Callable[[Bench], list[Case]]] = {
+    "memory": memory_cases,
+    "mixed": mixed_cases,
+    "single": single_cases,
+    "attach": attach_cases,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle  # noqa: TID251 - the result of a forked child of this very test
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from expert_kit.errors import ExpertKitError
+from expert_kit.registry import Registry
+from expert_kit.signing import KEY_TYPES, PrivateKey, TrustStore, key_id
+from tests.hostile.forge import Parts, frame
+from tests.support.builders import build_expert, tiny_base
+
+BASE = tiny_base()
+SECONDS = 1.0
+MEMORY = 256 << 20
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A registry that trusts one key for ``acme/*`` and has one expert; every refusal must leave it as it is."""
+
+    folder: Path
+    registry: Registry
+    key: PrivateKey
+    sound: Parts
+
+    def parts(self) -> Parts:
+        """A signed archive, taken apart."""
+        return self.sound.copy()
+
+    def code(self, data: bytes, *, bases: list[object] | None = None) -> str:
+        """The code with which an archive of these bytes is refused; checks time and files."""
+        archive = self.folder / "hostile.expert"
+        archive.write_bytes(data)
+        return self.code_of_file(archive, bases=bases)
+
+    def code_of_file(self, archive: Path, *, bases: list[object] | None = None, allow_missing_base: bool = False) -> str:
+        """The same for a file; CPU time counts, as other programs may run beside the tests."""
+        before, started = self.tree(), time.process_time()
+        with pytest.raises(ExpertKitError) as caught:
+            self.registry.install(archive, bases=[BASE] if bases is None else bases, allow_missing_base=allow_missing_base)  # type: ignore[arg-type]
+        assert time.process_time() - started < SECONDS
+        assert self.tree() == before
+        assert caught.value.message.isprintable()
+        assert len(caught.value.message) < 20_000
+        return caught.value.code
+
+    def code_in_child(self, archive: Path, **options: object) -> str:
+        """The same in a process that may take 256 MB more than this one, and no more."""
+        return in_child(lambda: self.code_of_file(archive, **options))  # type: ignore[arg-type]
+
+    def tree(self) -> dict[str, str]:
+        """Digest of every file below the folder of this test; SQLite's own side files say nothing."""
+        files = (path for path in self.folder.rglob("*") if path.suffix != ".expert" and not path.name.endswith(("-wal", "-shm")))
+        return {str(path): _digest(path) if path.is_file() else "folder" for path in files}
+
+    def accepts(self, data: bytes, **options: object) -> None:
+        """Install it, and take it away again."""
+        archive = self.folder / "sound.expert"
+        archive.write_bytes(data)
+        expert = self.registry.install(archive, bases=[BASE], allow_downgrade=True, **options)  # type: ignore[arg-type]
+        self.registry.uninstall(expert.ref)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def in_child(work: Callable[[], str]) -> str:
+    """Run in a fork under a limit of address space; a crash, a timeout or a failed check there fails here."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY,) * 2)
+            answer: object = work()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent has to see it
+            answer = RuntimeError(f"{type(error).__name__}: {error}")
+        os.write(writing, pickle.dumps(answer))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        data = pipe.read()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f"the child ended with status {status}"
+    answer = pickle.loads(data)
+    if isinstance(answer, Exception):
+        raise answer
+    return str(answer)
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+@pytest.fixture(scope="session")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    folder = tmp_path_factory.mktemp("hostile")
+    key = KEY_TYPES["ed25519"]()
+    registry = Registry(folder / "registry", trust_home=folder / "home")
+    TrustStore(registry.trust_home).trust("acme/*", key_id(key.public_key()))
+    built = folder / "built"
+    built.mkdir()
+    parts = Parts.of(build_expert(built, name="acme/sql"))
+    parts.resign(key)
+    installed = parts.copy()
+    installed.value |= {"name": "acme/installed"}
+    installed.resign(key)
+    (folder / "installed.expert").write_bytes(frame(installed.members()))
+    registry.install(folder / "installed.expert", bases=[BASE])
+    return Gate(folder, registry, key, parts)
+
+
+@pytest.fixture(params=["tampered", "resigned"])
+def form(request: pytest.FixtureRequest) -> str:
+    """What the attacker has: an archive signed by somebody else, or the key that is trusted."""
+    return str(request.param)

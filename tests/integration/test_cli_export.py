@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from expert_kit.names import sha256_digest
+from expert_kit.registry import Registry
+
+
+def test_the_plain_files_are_exactly_those_of_the_manifest(run, installed, tmp_path: Path):
+    folder = tmp_path / "plain" / "tiny"
+    done = run("export", installed, folder)
+    assert (done.code, done.out) == (0, f"{folder}\n")
+    expert = Registry.default().get(installed)
+    written = {str(path.relative_to(folder)): sha256_digest(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    assert written == {"expert.json": expert.identity, **{entry.path: entry.sha256 for entry in expert.files}}
+
+
+def test_each_signature_lies_beside_the_folder_as_a_bundle(run, installed, tmp_path: Path):
+    done = run("export", f"{installed}@1.0.0", tmp_path / "tiny", "--json")
+    (signature,) = done.json["signatures"]
+    assert Path(signature).parent == tmp_path
+    assert json.loads(Path(signature).read_bytes())["dsseEnvelope"]["payloadType"] == "application/vnd.in-toto+json"
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(run, installed, tmp_path: Path):
+    (tmp_path / "mine").write_text("x")
+    done = run("export", installed, tmp_path, "--json")
+    assert (done.code, done.error["code"]) == (2, "export_not_empty")
+    assert not (tmp_path / "expert.json").exists()
+
+
+def test_a_damaged_blob_is_not_exported(run, installed, tmp_path: Path):
+    registry = Registry.default()
+    blob = registry.blobs.path(registry.get(installed).weights.sha256)
+    blob.chmod(0o644)
+    blob.write_bytes(b"other bytes")
+    done = run("export", installed, tmp_path / "tiny", "--json")
+    assert (done.code, done.error["code"]) == (9, "registry_blob_digest")
+
+
+def test_an_unknown_expert_is_exit_3(run, tmp_path: Path):
+    assert run("export", "acme/gone", tmp_path / "out").code == 3
