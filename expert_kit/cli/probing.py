@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from expert_kit.cli.output import note
 from expert_kit.cli.quiet import quiet_libraries
-from expert_kit.errors import UnsupportedMemberError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
@@ -24,12 +23,7 @@ class Probing:
     def make(self, record: BaseRecord, spec: AdapterSpec, weights: bytes, texts: Sequence[str]) -> Probe:
         """See ``ProbeBench.make``."""
         note(f"measuring what the adapter does on {printable(record.fingerprint.id)} ...")
-        try:
-            return self._bench.make(record, spec, weights, texts)
-        except UnsupportedMemberError as error:
-            # Not one of ours can run it, but another program may.
-            error.hint += "; to pack it without a probe: --no-probe"
-            raise
+        return self._bench.make(record, spec, weights, texts)
 
     def measure(self, probe: Probe, record: BaseRecord, spec: AdapterSpec, weights: bytes) -> list[MeasuredPrompt]:
         """See ``ProbeBench.measure``."""

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from expert_kit.errors import CapacityError, DataError
+from expert_kit.names import printable
 from expert_kit.routing.corpus import Labelled
 from expert_kit.routing.decision import RouteDecision
 from expert_kit.routing.feedback import Feedback
@@ -104,10 +105,12 @@ def read_labelled(path: Path) -> list[LabelledPrompt]:
     Raises:
         DataError: ``routing_rows_invalid``, naming the line.
     """
+    shown = printable(str(path))
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}", hint="name a file of JSON lines", code="routing_rows_invalid") from error
+        why = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise DataError(f"cannot read {shown}: {why}", hint="name a file of JSON lines", code="routing_rows_invalid") from error
     found = []
     for number, line in enumerate(lines[:MOST_ROWS], start=1):
         try:
@@ -117,13 +120,13 @@ def read_labelled(path: Path) -> list[LabelledPrompt]:
         expert = row.get("expert") if isinstance(row, dict) else 0
         if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not (expert is None or isinstance(expert, str)):
             raise DataError(
-                f'{path}:{number}: not {{"text": "...", "expert": "ns/name" or null}}',
+                f'{shown}:{number}: not {{"text": "...", "expert": "ns/name" or null}}',
                 hint="correct that line",
                 code="routing_rows_invalid",
             )
         found.append(LabelledPrompt(row["text"], expert))
     if not found:
-        raise DataError(f"{path} has no rows", hint="one JSON object a line", code="routing_rows_invalid")
+        raise DataError(f"{shown} has no rows", hint="one JSON object a line", code="routing_rows_invalid")
     return found
 
 

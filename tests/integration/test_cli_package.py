@@ -212,9 +212,9 @@ def test_variants_for_two_bases_each_get_a_probe_and_their_own_weights(run, mode
     assert run("generate", "hello", "--expert", "expert-kit/tiny", "--base", "wide", "--max-new-tokens", "2").code == 0
 
 
-def test_a_kind_that_the_engine_cannot_run_is_packed_without_a_probe_only(run, model_here, tiny_record, tmp_path: Path):
+def test_a_dora_adapter_is_packed_with_a_probe_and_installed(run, model_here, tiny_record, tmp_path: Path):
     source = source_for(tmp_path, tiny_record, spec=tiny_spec(use_dora=True))
-    refused = run("package", source, "--out", tmp_path / "x.expert", "--json")
-    assert (refused.code, refused.error["code"]) == (5, "kind_unsupported")
-    assert "--no-probe" in refused.error["next"]
-    assert run("package", source, "--out", tmp_path / "x.expert", "--no-probe").code == 0
+    assert run("package", source, "--out", tmp_path / "x.expert").code == 0
+    installed = run("install", tmp_path / "x.expert", "--unsafe-allow-unsigned", "--json")
+    assert installed.code == 0, installed.err
+    assert "probe_missing" not in installed.out

@@ -15,7 +15,13 @@ ADDED = {
     "generate": "--max-new-tokens 8",
     "train": "--set max_steps=1 --set logging_steps=1 --no-eval --output {tmp}/run",
     "eval": "--limit 2",
-    "base pull": None,  # the base is there already; test_store.py and scripts/test pull
+    "lock": "--out {tmp}/expert.lock",
+    "install --frozen": "--lock {tmp}/expert.lock",
+    "convert": "--out {tmp}/converted",
+    # The base is there already, nothing was updated, and the commands after it want the expert: their own tests run them.
+    "base pull": None,
+    "rollback": None,
+    "uninstall": None,
 }
 
 
@@ -31,7 +37,7 @@ def commands() -> list[str]:
 def test_the_readme_names_the_commands_that_matter():
     words = " ".join(commands())
     for command in ("base pull", "list", "info", "route", "generate", "chat", "train", "package", "sign", "validate", "install", "keys new",
-                    "keys trust", "eval"):  # fmt: skip
+                    "keys trust", "eval", "update", "lock", "search", "gc", "doctor", "convert", "merge"):  # fmt: skip
         assert f"expert-kit {command}" in words
 
 
@@ -39,16 +45,23 @@ def test_each_command_of_the_readme_runs(real_home, tmp_path):
     archives = install_shipped(real_home, tmp_path / "archives")
     fingerprint = must("keys", "list", "--json", home=real_home)
     key_id = re.search(r"sha256:[0-9a-f]{64}", fingerprint).group()
-    places = {"FINGERPRINT": key_id, "acme.sql-1.0.0.expert": archives[1], "FILE": archives[0], " me": " tester"}
+    places = {
+        "FINGERPRINT": key_id,
+        "acme.sql-1.0.0.expert": archives[1],
+        "acme/sql": "expert-kit/sql",
+        "FILE": archives[0],
+        " me": " tester",
+    }
+    places |= {"DIR": archives[0].parent, "peft/": f"{ROOT}/experts/calculus/adapter", "out merged": f"out {tmp_path}/merged"}
     for line in commands():
         text = line
         for name, value in places.items():
-            text = re.sub(rf"{re.escape(name)}\b", str(value), text)
+            text = re.sub(rf"{re.escape(name)}(?!\w)", str(value), text)
         stdin, _, text = text.rpartition("|") if "|" in text else ("/quit", "", text)
         words = shlex.split(text)[1:]
         if words[:2] in (["keys", "new"],):
             words[2] = "another"
-        if words[0] == "install":
+        if words[0] == "install" and "--frozen" not in words:
             must("uninstall", "expert-kit/sql", "-y", home=real_home)
         if words[0] == "package":
             words += ["--out", str(tmp_path / "again.expert")]
