@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from expert_kit.cli.files import read_bounded
 from expert_kit.errors import ExpertKitError, UsageError
 from expert_kit.names import ExpertRef
 
@@ -99,6 +100,10 @@ def read_passphrase(path: Path | None) -> str | None:
         raise UsageError(f"cannot read the passphrase in {path}", hint="name a text file", code="passphrase_file") from error
 
 
+MAX_SIGNATURES = 4 << 20
+"""Bytes of a ``.sig`` file, as inside an archive."""
+
+
 def read_signature(path: Path | None) -> bytes:
     """Lines of a ``.sig`` file; none without a file.
 
@@ -108,9 +113,11 @@ def read_signature(path: Path | None) -> bytes:
     if path is None:
         return b""
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, MAX_SIGNATURES)
     except OSError as error:
-        raise UsageError(f"cannot read the signature in {path}", hint="name a .sig file", code="signature_file") from error
+        raise UsageError(
+            f"cannot read the signature in {path}: {error.strerror}", hint="name a .sig file", code="signature_file"
+        ) from error
     # A single bundle, as `expert-kit export` writes it, has no line end.
     return data if data.endswith(b"\n") or not data else data + b"\n"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from expert_kit.cli.files import read_bounded
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit_json, emit_path, note, write_whole
 from expert_kit.cli.secrets import load_key
@@ -123,7 +124,7 @@ def _old_list(path: Path) -> RevocationList | None:
     from expert_kit.signing.revocations import open_list
 
     try:
-        data = path.read_bytes()
+        data = read_bounded(path)
     except FileNotFoundError:
         return None
     except OSError as error:

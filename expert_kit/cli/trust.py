@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from expert_kit.cli.exits import UNSOUND
+from expert_kit.cli.files import read_bounded
 from expert_kit.cli.options import Json
 from expert_kit.cli.output import ask, emit, emit_json, emit_table, is_interactive, note
 from expert_kit.errors import SignatureError, UsageError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 trust = typer.Typer(help="Say whose experts may come in, and take in what their publishers send later.", no_args_is_help=True)
 
-_MAX_FILE = 17 << 20
 _Scope = Annotated[str, typer.Argument(help='"ns/*" or "ns/name".', show_default=False)]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -242,8 +242,7 @@ def _root_in(what: str) -> bytes | None:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_FILE)
+        return read_bounded(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="name the publisher's file", code="trust_file") from error
 

@@ -28,7 +28,8 @@ from expert_kit.registry.store import Registry
 from expert_kit.signing import FirstUse
 
 DETACHED_SUFFIX = ".sig"
-MAX_DETACHED = 32 << 20
+MAX_DETACHED = 4 << 20
+"""As much as the signatures inside an archive may take."""
 
 
 @dataclass(frozen=True)

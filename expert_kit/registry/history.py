@@ -6,7 +6,9 @@ back two versions, and installing after a rollback forgets the version that was 
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expert_kit.names import ExpertRef
@@ -20,9 +22,11 @@ _BACK = f"""WITH RECURSIVE back (id, version, previous, depth) AS (
     SELECT expert.id AS expert, expert.version, back.previous FROM back
     JOIN expert ON expert.namespace = ? AND expert.name = ? AND expert.version = back.version
     LEFT JOIN current ON current.expert = expert.id LEFT JOIN yank USING (namespace, name, version)
-    WHERE current.expert IS NULL AND yank.reason IS NULL ORDER BY depth LIMIT 1"""
+    WHERE current.expert IS NULL AND yank.reason IS NULL AND expert.version NOT IN (SELECT value FROM json_each(?))
+    ORDER BY depth LIMIT 1"""
 _LAST = """SELECT expert.id AS expert, expert.version, NULL AS previous FROM expert LEFT JOIN yank USING (namespace, name, version)
-    WHERE namespace = ? AND name = ? ORDER BY yank.reason IS NOT NULL, expert.id DESC LIMIT 1"""
+    WHERE namespace = ? AND name = ?
+    ORDER BY expert.version IN (SELECT value FROM json_each(?)), yank.reason IS NOT NULL, expert.id DESC LIMIT 1"""
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,28 @@ def make_current(connection: sqlite3.Connection, ref: ExpertRef, expert: int, ca
     _set_current(connection, ref, expert, cause, previous)
 
 
-def go_back(connection: sqlite3.Connection, ref: ExpertRef) -> ExpertRef | None:
-    """Let the name mean what it meant before the present version; None, and no change, if nothing is left of that."""
-    row = connection.execute(_BACK, (ref.namespace, ref.name) * 2).fetchone()
+def go_back(connection: sqlite3.Connection, ref: ExpertRef, barred: Sequence[str] = ()) -> ExpertRef | None:
+    """Let the name mean what it meant before the present version; None, and no change, if nothing is left of that.
+
+    Args:
+        connection: in a transaction.
+        ref: the name.
+        barred: versions that were revoked.
+    """
+    row = connection.execute(_BACK, (*(ref.namespace, ref.name) * 2, json.dumps(barred))).fetchone()
     return None if row is None else _follow(connection, ref, row, "rollback")
 
 
-def elect_current(connection: sqlite3.Connection, ref: ExpertRef, cause: str = "uninstall") -> ExpertRef | None:
-    """Give a name that has lost its current version the one before, else the last installed; None if it has one or no version."""
+def elect_current(connection: sqlite3.Connection, ref: ExpertRef, cause: str = "uninstall", barred: Sequence[str] = ()) -> ExpertRef | None:
+    """Give a name that has lost its current version the one before, else the last installed; None if it has one or no version.
+
+    A revoked version, one of ``barred``, only if there is no other: it is refused when it is loaded, and says why.
+    """
     if connection.execute("SELECT 1 FROM current WHERE namespace = ? AND name = ?", (ref.namespace, ref.name)).fetchone():
         return None
-    row = connection.execute(_BACK, (ref.namespace, ref.name) * 2).fetchone()
-    row = row or connection.execute(_LAST, (ref.namespace, ref.name)).fetchone()
+    listed = json.dumps(barred)
+    row = connection.execute(_BACK, (*(ref.namespace, ref.name) * 2, listed)).fetchone()
+    row = row or connection.execute(_LAST, (ref.namespace, ref.name, listed)).fetchone()
     return None if row is None else _follow(connection, ref, row, cause)
 
 

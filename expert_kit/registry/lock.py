@@ -28,6 +28,7 @@ from expert_kit.registry.proposal import Proposal
 from expert_kit.registry.records import InstalledExpert
 from expert_kit.registry.resolve import resolve
 from expert_kit.registry.store import Registry
+from expert_kit.registry.verify import REFUSED, verify_installed
 from expert_kit.registry.wishes import look_around, read_files
 
 SCHEMA = "expert-lock/1"
@@ -130,6 +131,7 @@ def propose_frozen(registry: Registry, locked: Sequence[Locked], files: Sequence
     for entry in locked:
         present = versions.get(entry.ref)
         problems += _differences(entry, present, yanked, terms) if present is not None else _yanked(entry, yanked)
+        problems += _refused(registry, present) if present is not None else ()
         if present is None and entry.identity not in offered:
             problems.append(f"{entry.ref}: no archive with the identity {entry.identity} was offered")
         elif present is None:
@@ -138,6 +140,12 @@ def propose_frozen(registry: Registry, locked: Sequence[Locked], files: Sequence
     here = look_around(registry, terms, pre=True)
     plan = resolve([Wanted(one.name, archive=one) for one in missing], (), here)
     return Proposal(plan, tuple(step.candidate for step in plan.changes))
+
+
+def _refused(registry: Registry, present: InstalledExpert) -> list[str]:
+    """What is here already has to pass today's policy and revocations, as what is installed now has to."""
+    verdict = verify_installed(registry, present)
+    return [f"{present.ref} is refused today: {verdict.message} ({verdict.next})"] if verdict.state == REFUSED else []
 
 
 def check_locked(locked: Sequence[Locked], expert: InstalledExpert, terms: Terms) -> None:

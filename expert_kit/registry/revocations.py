@@ -11,7 +11,7 @@ import importlib
 import json
 from pathlib import Path
 
-from expert_kit.errors import SignatureError
+from expert_kit.errors import RevokedError, SignatureError
 from expert_kit.registry.records import InstalledExpert
 
 
@@ -33,7 +33,12 @@ def check_revoked(trust_home: Path, expert: InstalledExpert) -> None:
         return
     signing, dates = importlib.import_module("expert_kit.signing"), importlib.import_module("expert_kit.signing.dates")
     trust = signing.TrustStore(trust_home)
-    trust.check_installed(expert.ref.full_name, expert.identity, expert.signers, dates.parse_moment(expert.installed_at))
+    try:
+        trust.check_installed(expert.ref.full_name, expert.identity, expert.signers, dates.parse_moment(expert.installed_at))
+    except RevokedError as error:
+        # With its version: a name alone means the current one, which may be a good one.
+        error.hint += f", and: expert-kit uninstall {expert.ref}"
+        raise
 
 
 def _may_name(data: bytes, digests: set[str]) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expert_kit.bases import BaseRecord
-from expert_kit.errors import ExpertKitError, ExpertNotFoundError, RegistryError, UsageError
+from expert_kit.errors import ExpertKitError, ExpertNotFoundError, RegistryError, SignatureError, UsageError
 from expert_kit.names import Digest, ExpertRef
 from expert_kit.registry import dependents, gc, history, rows
 from expert_kit.registry.blobs import Stage
@@ -106,6 +106,7 @@ class Registry(InstalledExperts):
             ExpertNotFoundError: not installed. RegistryError: ``expert_needed``, others would be left without it.
         """
         expert = self.get(ref)
+        barred = self._revoked_versions(expert.ref)
         with typed_errors(self.root):
             with self.database.writing() as connection:
                 left = () if force else dependents.left_without(connection, expert.ref)
@@ -113,7 +114,7 @@ class Registry(InstalledExperts):
                     raise needed(expert.ref, left)
                 if not rows.delete(connection, expert):
                     raise ExpertNotFoundError(f"{expert.ref} is not installed any more", hint="see `expert-kit list`")
-                history.elect_current(connection, expert.ref)
+                history.elect_current(connection, expert.ref, barred=barred)
             self.collect(expert.digests())
         return expert
 
@@ -137,14 +138,24 @@ class Registry(InstalledExperts):
             raise UsageError(f"a rollback takes a name without a version, not {name}", hint=hint, code="rollback_version")
         with typed_errors(self.root):
             present = self.get(name)
+            barred = self._revoked_versions(name)
             with self.database.writing() as connection:
                 before = dependents.unmet(connection)
-                target = history.go_back(connection, name)
+                target = history.go_back(connection, name, barred)
                 if not force and (worse := set(dependents.unmet(connection)).difference(before)):
                     raise rollback_breaks(name, min(worse, key=str))
             if target is None:
                 raise no_way_back(present.ref, self.versions(name))
         return self.get(target)
+
+    def _revoked_versions(self, name: ExpertRef) -> list[str]:
+        revoked = []
+        for expert in self.versions(ExpertRef(name.namespace, name.name)):
+            try:
+                self.check_revoked(expert)
+            except SignatureError:  # or it cannot be told: the list is damaged
+                revoked.append(str(expert.ref.version))
+        return revoked
 
     def yank(self, ref: ExpertRef | str, reason: str) -> ExpertRef:
         """Withdraw a version: nothing picks it by itself any more; by its name and version it still loads, with a warning.

@@ -123,7 +123,7 @@ def check_not_revoked(case: Case, facts: Facts) -> None:
     """
     if facts.revocations is None:
         return
-    newer = f"install a newer version from {facts.revocations.publisher}, or: expert-kit uninstall {case.full_name}"
+    newer = f"install a newer version from {facts.revocations.publisher}"
     entry = facts.revocations.package(case.identity)
     if entry is not None:
         message = f"{case.full_name}: {entry.name} was revoked by {facts.revocations.publisher}: {entry.reason}"

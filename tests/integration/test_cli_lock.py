@@ -80,3 +80,13 @@ def test_a_version_that_was_withdrawn_since_is_drift(run, installed, tmp_path: P
 def test_nothing_installed_is_an_empty_lock(run, tmp_path: Path):
     assert run("lock", "--out", tmp_path / "expert.lock", "--json").json["experts"] == []
     assert run("install", "--frozen", "--lock", tmp_path / "expert.lock").code == 0
+
+
+def test_what_was_revoked_since_is_drift(run, installed, signed: Path, tmp_path: Path):
+    lock, bad = tmp_path / "expert.lock", tmp_path / "bad.jsonl"
+    run("revoke", signed, "--reason", "leaks", "--key", "release", "--list", bad)
+    assert run("trust", "update", bad).code == 0
+    assert run("lock", "--out", lock).code == 0
+    refused = run("install", "--frozen", "--lock", lock, "--json")
+    assert (refused.code, refused.error["code"]) == (9, "lock_drift")
+    assert "is refused today" in refused.error["message"]

@@ -42,3 +42,18 @@ def test_a_version_that_others_need_is_not_left(run, shelf: Shelf):
 def test_a_version_or_a_stranger_is_refused(run):
     assert run("rollback", "expert-kit/app@1.0.0", "--json").error["code"] in ("rollback_version", "expert_not_found")
     assert run("rollback", "expert-kit/app").code == 3
+
+
+def test_a_revoked_version_does_not_become_current_by_itself(run, shelf: Shelf, tmp_path):
+    paths = {version: shelf.put("expert-kit/app", version) for version in ("1.0.0", "1.1.0", "1.2.0")}
+    for path in paths.values():
+        assert run("install", path).code == 0
+    bad = tmp_path / "bad.jsonl"
+    assert run("revoke", paths["1.1.0"], "--reason", "leaks", "--key", "release", "--list", bad).code == 0
+    assert run("trust", "update", bad).code == 0
+    refused = run("verify", "expert-kit/app@1.1.0", "--json").json[0]
+    assert refused["codes"] == ["package_revoked"]
+    assert refused["next"].endswith("expert-kit uninstall expert-kit/app@1.1.0")
+    assert run("rollback", "expert-kit/app").out == "expert-kit/app@1.0.0\n"
+    assert run("uninstall", "expert-kit/app@1.0.0", "--yes").code == 0
+    assert Registry.default().get("expert-kit/app").ref.version == "1.2.0"

@@ -253,3 +253,15 @@ def test_detached_lines_are_added_and_replace_those_by_the_same_key(key: Private
     assert merge_lines(b"", inside) == inside
     assert merge_lines(inside, other) == inside + other
     assert merge_lines(inside + other, inside) == other + inside
+
+
+def test_millions_of_line_feeds_are_counted_and_not_split():
+    import tracemalloc
+
+    data = b"\n" * (4 << 20)
+    tracemalloc.start()
+    with pytest.raises(SignatureError, match="lines"):
+        split_lines(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from expert_kit.cli.files import read_bounded
+
+
+def test_a_file_is_read_up_to_the_limit(tmp_path: Path):
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert read_bounded(path, 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        read_bounded(path, 4)
+
+
+def test_a_sparse_giant_is_not_read(tmp_path: Path):
+    path = tmp_path / "x"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(OSError, match="larger than"):
+        read_bounded(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_bounded(tmp_path / "pipe")
