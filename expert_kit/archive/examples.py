@@ -57,6 +57,10 @@ def check_examples(data: bytes, where: str = "routing/examples.jsonl") -> list[P
             message = "a carriage return, at which some readers end a line: end lines in \\n alone"
             problems.append(refused("routing_examples_invalid", spot, message))
             continue
+        if line.count(b"[") + line.count(b"{") > MAX_TEXT + 1:
+            # More than a text of that length can hold: nested, and dear to parse.
+            problems.append(refused("routing_examples_invalid", spot, f"text is not 1 to {MAX_TEXT} characters"))
+            continue
         try:
             row = parse_object(line)
         except ManifestError as error:
