@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from expert_kit.cli.files import read_bounded
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit_json, emit_path, note
 from expert_kit.cli.secrets import load_key
@@ -50,10 +49,11 @@ def attest(
 
 
 def _object(path: Path) -> dict[str, Any]:
+    from expert_kit.registry.plain_file import read_plain
     from expert_kit.signing.canonical import parse_free
 
     try:
-        return parse_free(read_bounded(path))
+        return parse_free(read_plain(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}: {error}", hint="name a JSON file", code="predicate_file") from error
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from expert_kit.cli.files import read_bounded
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, emit_path, note, write_whole
 from expert_kit.cli.secrets import load_key
@@ -63,8 +62,10 @@ def verify(
     from expert_kit.signing.oms import verify_folder
 
     key = find_public_key(public_key, keys_dir())
+    from expert_kit.registry.plain_file import read_plain
+
     try:
-        bundle = read_bounded(signature)
+        bundle = read_plain(signature)
     except OSError as error:
         message = f"cannot read the signature in {signature}: {error.strerror}"
         raise UsageError(message, hint="name a signature file", code="signature_file") from error

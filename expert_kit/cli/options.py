@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from expert_kit.cli.files import read_bounded
 from expert_kit.errors import ExpertKitError, UsageError
 from expert_kit.names import ExpertRef
 
@@ -112,8 +111,10 @@ def read_signature(path: Path | None) -> bytes:
     """
     if path is None:
         return b""
+    from expert_kit.registry.plain_file import read_plain
+
     try:
-        data = read_bounded(path, MAX_SIGNATURES)
+        data = read_plain(path, MAX_SIGNATURES)
     except OSError as error:
         raise UsageError(
             f"cannot read the signature in {path}: {error.strerror}", hint="name a .sig file", code="signature_file"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expert_kit.cli.files import read_bounded
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit_json, emit_path, note, write_whole
 from expert_kit.cli.secrets import load_key
@@ -121,10 +120,11 @@ def _moment(text: str) -> datetime:
 
 
 def _old_list(path: Path) -> RevocationList | None:
+    from expert_kit.registry.plain_file import read_plain
     from expert_kit.signing.revocations import open_list
 
     try:
-        data = read_bounded(path)
+        data = read_plain(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from expert_kit.cli.files import read_bounded
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, note, write_whole
 from expert_kit.cli.secrets import load_key, load_own_keys
@@ -160,8 +159,10 @@ def _in(days: int) -> datetime:
 
 
 def _read(path: Path) -> bytes:
+    from expert_kit.registry.plain_file import read_plain
+
     try:
-        return read_bounded(path)
+        return read_plain(path)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}", hint="name a root.json or a revocation list", code="trust_file"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from expert_kit.cli.exits import UNSOUND
-from expert_kit.cli.files import read_bounded
 from expert_kit.cli.options import Json
 from expert_kit.cli.output import ask, emit, emit_json, emit_table, is_interactive, note
 from expert_kit.errors import SignatureError, UsageError
@@ -241,8 +240,10 @@ def _root_in(what: str) -> bytes | None:
 
 
 def _read(path: Path) -> bytes:
+    from expert_kit.registry.plain_file import read_plain
+
     try:
-        return read_bounded(path)
+        return read_plain(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="name the publisher's file", code="trust_file") from error
 

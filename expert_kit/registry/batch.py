@@ -7,8 +7,6 @@ written.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from expert_kit.errors import ArchiveError, RegistryError
 from expert_kit.names import Digest, printable
 from expert_kit.registry.faults import typed_errors
 from expert_kit.registry.install import Ask, Judged, judge, store_all
+from expert_kit.registry.plain_file import read_plain
 from expert_kit.registry.probes import ProbeRunner
 from expert_kit.registry.records import InstalledExpert
 from expert_kit.registry.store import Registry
@@ -122,19 +121,11 @@ class Batch:
 def _detached(archive: Path) -> bytes:
     path = archive.with_name(archive.name + DETACHED_SUFFIX)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        return read_plain(path, MAX_DETACHED, follow=False)
     except FileNotFoundError:
         return b""
     except OSError as error:
         raise _unreadable(path, error.strerror or "unreadable") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _unreadable(path, "not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(MAX_DETACHED + 1)
-    if len(data) > MAX_DETACHED:
-        raise _unreadable(path, f"larger than {MAX_DETACHED} bytes")
-    return data
 
 
 def _unreadable(path: Path, why: str) -> RegistryError:

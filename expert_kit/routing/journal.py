@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from expert_kit.errors import CapacityError
+from expert_kit.routing.whole_file import replace_whole
 
 _LOG = logging.getLogger(__name__)
 LONGEST_TEXT: Final = 500
@@ -62,10 +62,7 @@ class Journal:
 
     def replace(self, rows: list[dict[str, Any]]) -> None:
         """Write these rows in place of all."""
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".writing-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows[-self.most :])
-        os.replace(name, self.path)
+        replace_whole(self.path, "".join(json.dumps(row) + "\n" for row in rows[-self.most :]).encode())
 
     def _is_long(self) -> bool:
         with self.path.open("rb") as file:

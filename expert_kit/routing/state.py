@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +17,7 @@ from expert_kit.routing.coverage import CoverageModel, CoverageRule
 from expert_kit.routing.fitted import Fitted, Report
 from expert_kit.routing.fusion import Fusion
 from expert_kit.routing.scorers import ROUTERS
+from expert_kit.routing.whole_file import replace_whole
 
 _LOG = logging.getLogger(__name__)
 KEPT: Final = 4
@@ -67,7 +65,7 @@ class StateFolder:
         data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"fit": json.dumps(facts)})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(self._path(fitted.key), data)
+            replace_whole(self._path(fitted.key), data)
             for old in sorted(self.folder.glob("*.safetensors"), key=lambda path: -path.stat().st_mtime)[KEPT:]:
                 old.unlink(missing_ok=True)
         except OSError as error:
@@ -85,17 +83,3 @@ def _unpack(key: str, corpus: Corpus, arrays: dict[str, Any], facts: dict[str, A
         routers[name] = ROUTERS[name].load(own, corpus)
     coverage = CoverageModel(corpus, *(arrays[f"coverage/{name}"] for name in _COVERAGE))
     return Fitted(key, corpus, routers, fusion, coverage, CoverageRule(**facts["rule"]), facts["quantile"], facts["start_below"], report)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

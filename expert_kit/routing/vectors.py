@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +14,7 @@ from safetensors.numpy import load, save
 
 from expert_kit.names import Digest
 from expert_kit.routing.encoder import Encoder, Vectors, are_unit_rows, embed
+from expert_kit.routing.whole_file import replace_whole
 
 _LOG = logging.getLogger(__name__)
 _FORMAT: Final = b"expert-kit/vectors/1"
@@ -106,20 +104,6 @@ def _write(path: Path, encoder_id: Digest, known: Known) -> None:
     check = np.frombuffer(_check(encoder_id, hashes.tobytes(), vectors.tobytes()), dtype=np.uint8)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, save({"hashes": hashes, "vectors": vectors, "check": check}))
+        replace_whole(path, save({"hashes": hashes, "vectors": vectors, "check": check}))
     except OSError as error:
         _LOG.warning("vectors are not kept for the next time: %s", error)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.cli.files import read_bounded
+from expert_kit.registry.plain_file import read_plain
 
 
 def test_a_file_is_read_up_to_the_limit(tmp_path: Path):
     path = tmp_path / "x"
     path.write_bytes(b"12345")
-    assert read_bounded(path, 5) == b"12345"
+    assert read_plain(path, 5) == b"12345"
     with pytest.raises(OSError, match="larger than 4 bytes"):
-        read_bounded(path, 4)
+        read_plain(path, 4)
 
 
 def test_a_sparse_giant_is_not_read(tmp_path: Path):
@@ -21,11 +21,11 @@ def test_a_sparse_giant_is_not_read(tmp_path: Path):
     path.touch()
     os.truncate(path, 1 << 40)
     with pytest.raises(OSError, match="larger than"):
-        read_bounded(path)
+        read_plain(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_pipe_is_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not a regular file"):
-        read_bounded(tmp_path / "pipe")
+        read_plain(tmp_path / "pipe")
