@@ -126,9 +126,34 @@ def name_matches(name: str, module: str) -> bool:
     return module == name or module.endswith("." + name)
 
 
+LORA, IA3, PROMPT_TUNING, PREFIX_TUNING = "LORA", "IA3", "PROMPT_TUNING", "PREFIX_TUNING"
+ADAPTER_KINDS = {LORA: "LoRA", IA3: "IA3", PROMPT_TUNING: "prompt tuning", PREFIX_TUNING: "prefix tuning"}
+"""PEFT's name of a kind -> what people call it."""
+SOFT_PROMPTS = frozenset({PROMPT_TUNING, PREFIX_TUNING})
+
+# Last name of the layer that makes the keys, and of how many parts of one size its outputs are.
+_KEY_LAYERS = {"k_proj": 1, "c_attn": 3}
+
+
+class Attention(NamedTuple):
+    """What a soft prompt has to fit."""
+
+    layers: int
+    hidden_size: int
+    keys: int
+    """Numbers of one token's keys in one layer; its values are as many."""
+
+
+def attention_of(linears: Sequence[Linear]) -> Attention | None:
+    """Sizes of a base model's attention, read off the layers that make its keys; None if they are not known by name or differ."""
+    parts = ((_KEY_LAYERS.get(path.rpartition(".")[2]), rows, columns) for path, rows, columns in linears)
+    found = [(columns, rows // count) for count, rows, columns in parts if count]
+    return Attention(len(found), *found[0]) if len(set(found)) == 1 else None
+
+
 @dataclass(frozen=True)
 class AdapterSpec:
-    """Configuration of a LoRA adapter, as PEFT means it (``LoraConfig``)."""
+    """Configuration of an adapter, as PEFT means it; what a kind has no use for is 0 or empty."""
 
     r: int
     lora_alpha: int
@@ -141,6 +166,38 @@ class AdapterSpec:
     use_dora: bool = False
     dtype: str = "F32"
     """Of every tensor: ``F32``, ``F16`` or ``BF16``."""
+    peft_type: str = LORA
+    """One of ``ADAPTER_KINDS``."""
+    feedforward_modules: tuple[str, ...] = ()
+    """IA3: those of ``target_modules`` whose input is scaled, not their output."""
+    num_virtual_tokens: int = 0
+    """Soft prompts: places that they take before the text."""
+
+    @classmethod
+    def ia3(cls, target_modules: tuple[str, ...], feedforward_modules: tuple[str, ...], dtype: str = "F32") -> Self:
+        """An IA3 adapter (arXiv:2205.05638); both lists are sorted."""
+        return cls(0, 0, target_modules, dtype=dtype, peft_type=IA3, feedforward_modules=feedforward_modules)
+
+    @classmethod
+    def soft_prompt(cls, peft_type: str, num_virtual_tokens: int, dtype: str = "F32") -> Self:
+        """Prompt tuning (arXiv:2104.08691) or prefix tuning (arXiv:2101.00190)."""
+        return cls(0, 0, (), dtype=dtype, peft_type=peft_type, num_virtual_tokens=num_virtual_tokens)
+
+    @property
+    def is_soft_prompt(self) -> bool:
+        """Whether it stands before the text and changes no layer."""
+        return self.peft_type in SOFT_PROMPTS
+
+    def describe(self) -> str:
+        """The configuration in words."""
+        kind = "DoRA" if self.use_dora else ADAPTER_KINDS[self.peft_type]
+        sizes = f"rank {self.r}, alpha {self.lora_alpha}" if self.r else f"{self.num_virtual_tokens} virtual tokens" * self.is_soft_prompt
+        targets = f"on {', '.join(self.target_modules)}" if self.target_modules else ""
+        return ", ".join(part for part in (kind, sizes, self.dtype, targets) if part)
+
+    def scales_input(self, module: str) -> bool:
+        """IA3: whether it scales what this target reads."""
+        return any(name_matches(name, module) for name in self.feedforward_modules)
 
     def targets(self, linears: Sequence[Linear]) -> tuple[Linear, ...]:
         """The linear layers that the adapter changes, in the order given."""

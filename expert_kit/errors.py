@@ -12,7 +12,7 @@ ExpertKitError (internal_error)
 │      · NotComposableError (not_composable)
 ├─ BaseModelError (base_unavailable) ── BaseDigestError (base_digest_mismatch)
 ├─ CheckUnavailableError (check_unavailable): not bad, but could not be checked
-├─ TrainingError (training_failed) · DataError (data_invalid)
+├─ TrainingError (training_failed) · DataError (data_invalid) · GrammarError (grammar_invalid)
 └─ CapacityError (capacity_exceeded) · TransferError (transfer_failed) · RouteAbstainedError (route_abstained, strict mode only)
 
 A raise may narrow ``code`` (``archive_trailing_bytes``); codes are never reused or renamed. The class decides the
@@ -39,6 +39,13 @@ class ExpertKitError(Exception):
         self.hint = hint
         if code is not None:
             self.code = code
+
+    def about(self, label: str) -> ExpertKitError:
+        """The same error, whose message begins with what it is about, if that is not in it yet."""
+        if label not in self.message:
+            self.message = f"{label}: {self.message}"
+            self.args = (self.message,)
+        return self
 
 
 class UsageError(ExpertKitError):
@@ -195,6 +202,12 @@ class TrainingError(ExpertKitError):
     """Training could not run to its end."""
 
     code = "training_failed"
+
+
+class GrammarError(ExpertKitError):
+    """A grammar cannot hold answers to its rules."""
+
+    code = "grammar_invalid"
 
 
 class DataError(ExpertKitError):

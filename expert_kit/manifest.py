@@ -12,13 +12,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 import rfc8785
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema, model_validator
 
-from expert_kit.bases import AdapterSpec, BaseFingerprint
+from expert_kit.bases import ADAPTER_KINDS, LORA, AdapterSpec, BaseFingerprint
 from expert_kit.errors import ExpertKitError, ManifestError
 from expert_kit.names import (
     DIGEST_PATTERN,
@@ -39,6 +40,8 @@ MAX_VALUES = 1 << 15
 """Of one JSON text, about: its commas. The largest legal manifest has some 8,000."""
 MAX_INTEGER = (1 << 53) - 1
 MAX_RANK = 512
+MAX_VIRTUAL_TOKENS = 1024
+"""Places that a soft prompt takes."""
 MAX_NAME_LENGTH = 200
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
@@ -130,6 +133,7 @@ Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 _Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 _Rank = Annotated[int, Field(ge=1, le=MAX_RANK)]
 _Alpha = Annotated[int, Field(ge=1, le=1 << 20)]
+_Dtype = Literal["F32", "F16", "BF16"]
 
 
 class _Closed(BaseModel):
@@ -166,8 +170,9 @@ class Variant(_Closed):
     """Weights of their own for one base, where several bases do not share one adapter."""
 
     weights: _Path
-    rank: _Rank
-    alpha: _Alpha
+    rank: _Rank | None = None
+    """With ``alpha``: of LoRA, and of LoRA only."""
+    alpha: _Alpha | None = None
     targets_sha256: _Sha256
 
 
@@ -214,13 +219,61 @@ class AdapterBlock(_Closed):
     alpha_pattern: Annotated[dict[_ModuleName, _Alpha], Field(max_length=1024)]
     use_rslora: _Flag
     use_dora: _Flag
-    dtype: Literal["F32", "F16", "BF16"]
+    dtype: _Dtype
 
     @model_validator(mode="after")
     def _sorted_targets(self) -> Self:
-        if list(self.target_modules) != sorted(set(self.target_modules)):
-            raise ValueError("target_modules is not sorted and unique")
+        _check_sorted("target_modules", self.target_modules)
         return self
+
+    @property
+    def spec(self) -> AdapterSpec:
+        """The same as plain data."""
+        flags = {"use_rslora": bool(self.use_rslora), "use_dora": bool(self.use_dora)}
+        return AdapterSpec(**(self.model_dump() | flags))
+
+
+class Ia3Block(_Closed):
+    """Normalised IA3 configuration."""
+
+    peft_type: Literal["IA3"]
+    target_modules: Annotated[tuple[_ModuleName, ...], Field(min_length=1, max_length=1024)]
+    feedforward_modules: Annotated[tuple[_ModuleName, ...], Field(max_length=1024)]
+    dtype: _Dtype
+
+    @model_validator(mode="after")
+    def _sorted_targets(self) -> Self:
+        _check_sorted("target_modules", self.target_modules)
+        _check_sorted("feedforward_modules", self.feedforward_modules)
+        if not set(self.feedforward_modules) <= set(self.target_modules):
+            raise ValueError("feedforward_modules names what is not in target_modules")
+        return self
+
+    @property
+    def spec(self) -> AdapterSpec:
+        """The same as plain data."""
+        return AdapterSpec.ia3(self.target_modules, self.feedforward_modules, self.dtype)
+
+
+class SoftPromptBlock(_Closed):
+    """Normalised configuration of prompt tuning or prefix tuning."""
+
+    peft_type: Literal["PROMPT_TUNING", "PREFIX_TUNING"]
+    num_virtual_tokens: Annotated[int, Field(ge=1, le=MAX_VIRTUAL_TOKENS)]
+    dtype: _Dtype
+
+    @property
+    def spec(self) -> AdapterSpec:
+        """The same as plain data."""
+        return AdapterSpec.soft_prompt(self.peft_type, self.num_virtual_tokens, self.dtype)
+
+
+AnyAdapterBlock = Annotated[AdapterBlock | Ia3Block | SoftPromptBlock, Field(discriminator="peft_type")]
+
+
+def _check_sorted(field: str, names: tuple[str, ...]) -> None:
+    if list(names) != sorted(set(names)):
+        raise ValueError(f"{field} is not sorted and unique")
 
 
 class Routing(_Closed):
@@ -293,7 +346,7 @@ class Manifest(_Closed):
     tags: Annotated[tuple[Slug, ...], Field(max_length=32)]
     files: Annotated[tuple[FileEntry, ...], Field(min_length=1, max_length=255)]
     bases: Annotated[tuple[BaseEntry, ...], Field(min_length=1, max_length=64)]
-    adapter: AdapterBlock
+    adapter: AnyAdapterBlock
     routing: Routing | None = None
     grammar: Grammar | None = None
     card: _Path | None = None
@@ -324,6 +377,9 @@ class Manifest(_Closed):
             yield "META/ is not part of files"
         if len({base.id for base in self.bases}) != len(self.bases):
             yield "two bases of one id"
+        has_rank = self.adapter.peft_type == LORA
+        if any((one.rank is None) is has_rank or (one.alpha is None) is has_rank for base in self.bases if (one := base.variant)):
+            yield "a variant has rank and alpha if the adapter is LoRA, and only then"
 
     def _reference_problems(self) -> Iterator[str]:
         roles = {entry.path: entry.role for entry in self.files}
@@ -404,17 +460,8 @@ class Manifest(_Closed):
 
     def adapter_spec(self, base: BaseEntry) -> AdapterSpec:
         """The adapter's configuration on this base, as plain data."""
-        block, variant = self.adapter, base.variant
-        return AdapterSpec(
-            r=variant.rank if variant else block.r,
-            lora_alpha=variant.alpha if variant else block.lora_alpha,
-            target_modules=block.target_modules,
-            rank_pattern=dict(block.rank_pattern),
-            alpha_pattern=dict(block.alpha_pattern),
-            use_rslora=bool(block.use_rslora),
-            use_dora=bool(block.use_dora),
-            dtype=block.dtype,
-        )
+        spec, variant = self.adapter.spec, base.variant
+        return replace(spec, r=variant.rank, lora_alpha=variant.alpha) if variant and variant.rank and variant.alpha else spec
 
 
 def path_clashes(paths: list[str]) -> Iterator[str]:
@@ -515,7 +562,9 @@ def _describe(error: ValidationError) -> str:
 def describe_problems(error: ValidationError) -> list[str]:
     """One line per problem of a validation: where and what, without the rejected input."""
     items = error.errors(include_input=False, include_url=False)
-    lines = (f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in items)
+    # The kind of an adapter is a choice of the schema, and no field.
+    places = ([str(part) for part in item["loc"] if part not in ADAPTER_KINDS] for item in items)
+    lines = (f"{'.'.join(place)}: {item['msg']}" for place, item in zip(places, items, strict=True))
     return [line.removeprefix(": ").replace("Value error, ", "") for line in lines]
 
 

@@ -170,7 +170,8 @@ def paired(
 def load_cases(bench: Bench, runs: int) -> list[Case]:
     """From an installed expert, and from a tar.gz, to tensors: in new processes, and again in a process that has done it before."""
     command = [sys.executable, str(Path(__file__).with_name("bench_cold_load.py")), str(bench.folder), str(bench.tarball), str(runs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    environment = {**with_bytecode(), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     start, start_peer, cold, cold_peer, hot, hot_peer = json.loads(done.stdout)
     ratio = cold_peer / cold
     return [
@@ -189,13 +190,18 @@ def registry_cases(home: Path, count: int, runs: int) -> list[Case]:
         "search": ["search", "chemistry questions"],
         "info": ["info", f"bulk-{(count - 2) % 10}/{last_name(count)}"],
     }
-    environment = {**os.environ, "EXPERT_KIT_HOME": str(home), "PYTHONHASHSEED": "0"}
+    environment = {**with_bytecode(), "EXPERT_KIT_HOME": str(home), "PYTHONHASHSEED": "0"}
     program = Path(sys.executable).with_name("expert-kit")
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(runs + 1):
         for name, words in commands.items():
             times[name].append(command_ms([str(program), *words], environment, count if name == "list" else None))
     return [under(f"{name}_{count}_ms", statistics.median(column[1:]), LIMIT_MS) for name, column in times.items()]
+
+
+def with_bytecode() -> dict[str, str]:
+    """The environment of a process that keeps compiled modules, as an installed package has them, whatever this one does."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def fill_home(home: Path, count: int) -> None:

@@ -25,7 +25,10 @@ sys.path.insert(0, str(ROOT))
 
 INPUT_SECONDS, MEMORY_MB = 2, 768
 """Of the processor, for one input; of the whole process."""
-NAMES = ("container", "manifest", "bundle", "attestation", "safetensors", "routing", "grammar", "config", "probe")
+NAMES = (
+    "container", "manifest", "bundle", "attestation", "safetensors", "routing", "grammar", "config", "probe", "tar", "lock", "root",
+    "revocation",
+)  # fmt: skip
 FOUND = re.compile(r"Test unit written to (\S+)")
 STATISTIC = re.compile(r"stat::number_of_executed_units: *(\d+)")
 COVERAGE = re.compile(r"cov: (\d+)")
@@ -118,9 +121,11 @@ def mutate(name: str, data: bytes, source: random.Random) -> bytes | None:
         return _mutate_container(source)
     if name == "safetensors":
         return _mutate_header(data, source)
+    if name == "tar":
+        return _mutate_tar(data, source)
     changed = _mutate_text(data, source)
     if changed is not None:
-        return changed
+        return changed + b"\n" if data.endswith(b"\n") else changed
     lines = data.split(b"\n")
     at = source.randrange(len(lines))
     line = _mutate_text(lines[at], source)
@@ -157,6 +162,21 @@ def _mutate_header(data: bytes, source: random.Random) -> bytes | None:
         return None
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + data[end:]
+
+
+def _mutate_tar(data: bytes, source: random.Random) -> bytes | None:
+    """Other bytes in one of the headers, under a right check sum."""
+    starts = [at for at in range(0, len(data) - 511, 512) if data[at + 257 : at + 262] == b"ustar"]
+    if not starts:
+        return None
+    at = source.choice(starts)
+    header = bytearray(data[at : at + 512])
+    for _ in range(source.randrange(1, 4)):
+        place = source.choice((source.randrange(100), source.randrange(124, 136), 156, source.randrange(512)))
+        header[place] = source.choice((0, ord("0"), ord("7"), ord(" "), ord("/"), ord("."), ord("x"), source.randrange(256)))
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\x00 " % sum(header)
+    return data[:at] + bytes(header) + data[at + 512 :]
 
 
 def _mutate_container(source: random.Random) -> bytes:

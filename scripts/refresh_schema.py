@@ -46,7 +46,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 """Strings of a kind that the model checks by code."""
 
-UNIQUE = (("Manifest", "tags"), ("Manifest", "capabilities"), ("AdapterBlock", "target_modules"))
+UNIQUE = (("Manifest", "tags"), ("Manifest", "capabilities"), ("AdapterBlock", "target_modules"), ("Ia3Block", "target_modules"),
+          ("Ia3Block", "feedforward_modules"))  # fmt: skip
 
 
 def schema() -> dict[str, Any]:
@@ -74,6 +75,7 @@ def _tidied(value: Any) -> Any:
     if value.get("format") in KINDS:
         return {"$ref": f"#/$defs/{value['format']}"}
     kept = {key: _tidied(item) for key, item in value.items() if key not in ("title", "default") or isinstance(item, dict)}
+    kept.pop("discriminator", None)  # of OpenAPI; a schema finds the one that fits
     if "patternProperties" in kept:
         kept["additionalProperties"] = False
     choices = [item for item in kept.pop("anyOf", []) if item != {"type": "null"}]

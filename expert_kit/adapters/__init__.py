@@ -1,19 +1,25 @@
 """Loads base models; checks adapters, attaches and detaches them."""
 
 from expert_kit.adapters.base_model import BaseModel, load_base, pick_device, prefers_bfloat16
+from expert_kit.adapters.besides import SlotKind
 from expert_kit.adapters.chat import chat_ids, plain_ids
 from expert_kit.adapters.groups import LinearGroup, group_linears
-from expert_kit.adapters.lora import Adapter, LoraWeights, read_lora, read_tensors
+from expert_kit.adapters.kinds import AnyAdapter, read_adapter
+from expert_kit.adapters.lora import Adapter, Gain, LoraWeights, combined, read_lora
 from expert_kit.adapters.plans import RowMix, RowPlan
 from expert_kit.adapters.probe import Logits, probe_logits, probe_prompts
 from expert_kit.adapters.quantization import QUANTIZATIONS
 from expert_kit.adapters.slot_table import ParkedSlot, Slot, SlotTable
 from expert_kit.adapters.slots import SlotLinear, base_layers, install_slots
+from expert_kit.adapters.soft_prompt import SoftPrompt
+from expert_kit.adapters.tensors import read_tensors
 
 __all__ = [
     "QUANTIZATIONS",
     "Adapter",
+    "AnyAdapter",
     "BaseModel",
+    "Gain",
     "LinearGroup",
     "Logits",
     "LoraWeights",
@@ -21,10 +27,13 @@ __all__ = [
     "RowMix",
     "RowPlan",
     "Slot",
+    "SlotKind",
     "SlotLinear",
     "SlotTable",
+    "SoftPrompt",
     "base_layers",
     "chat_ids",
+    "combined",
     "group_linears",
     "install_slots",
     "load_base",
@@ -33,6 +42,7 @@ __all__ = [
     "prefers_bfloat16",
     "probe_logits",
     "probe_prompts",
+    "read_adapter",
     "read_lora",
     "read_tensors",
 ]

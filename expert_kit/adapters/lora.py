@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from expert_kit.adapters.quantization import Int4Linear, Int8Linear
+from expert_kit.adapters.tensors import PREFIX, read_exactly
 from expert_kit.bases import AdapterSpec, Linear
 from expert_kit.errors import IncompatibleAdapterError, UnsupportedMemberError
 
 MAGNITUDE = ".lora_magnitude_vector"
-_PREFIX = "base_model.model."
-_TORCH_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @dataclass(frozen=True, eq=False)
 class Gain:
-    """``y * factor + shift`` on an output of the base, both (out,) float32; the shift leaves the bias as it was."""
+    """``base(x * reads) * factor + shift``, all float32; the shift leaves the bias as it was."""
 
-    factor: torch.Tensor
-    shift: torch.Tensor | None
+    factor: torch.Tensor | None
+    """(out,)"""
+    shift: torch.Tensor | None = None
+    """(out,)"""
+    reads: torch.Tensor | None = None
+    """(in,)"""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of both."""
-        return self.factor.nbytes + (0 if self.shift is None else self.shift.nbytes)
+        """Bytes of all."""
+        return sum(one.nbytes for one in (self.factor, self.shift, self.reads) if one is not None)
+
+
+def combined(gains: Iterable[Gain]) -> Gain:
+    """All of these one after another; only one alone may have a shift."""
+    factor = shift = reads = None
+    for gain in gains:
+        factor, reads = _times(factor, gain.factor), _times(reads, gain.reads)
+        shift = gain.shift if shift is None else shift
+    return Gain(factor, shift, reads)
+
+
+def _times(one: torch.Tensor | None, other: torch.Tensor | None) -> torch.Tensor | None:
+    return other if one is None else one if other is None else one * other
 
 
 @dataclass(frozen=True, eq=False)
 class LoraWeights:
-    """Factors at one linear layer: ``a`` (r, in) and ``b`` (out, r), scaling already in ``b``, so the delta is ``b @ a``."""
+    """Factors at one linear layer: ``a`` (r, in) and ``b`` (out, r), scaling already in ``b``, so the delta is ``b @ a``.
+
+    The rank is 0 where an adapter only scales.
+    """
 
     a: torch.Tensor
     b: torch.Tensor
     gain: Gain | None = None
-    """DoRA: what the base's own output is multiplied by; the same factor is in ``b`` already."""
+    """DoRA: what the base's own output is multiplied by; the same factor is in ``b`` already. IA3: all that there is."""
 
     @property
     def rank(self) -> int:
@@ -88,16 +104,16 @@ def read_lora(
             hint="train the adapter with use_dora: false",
             code="kind_unsupported",
         )
-    tensors = read_tensors(data)
     targets = spec.targets(linears)
-    _check_set(tensors, spec, targets)
+    tensors = read_exactly(data, spec, _expected(spec, targets))
     adapter = {}
     own = layers() if spec.use_dora and layers is not None else None
     for module, _, _ in targets:
-        a, b = (tensors[f"{_PREFIX}{module}.lora_{side}.weight"] for side in "AB")
+        a, b = (tensors[f"{PREFIX}{module}.lora_{side}.weight"] for side in "AB")
         scaled, gain = b.float() * spec.scaling_of(module), None
         if own is not None:
-            gain = dora_gain(own[module], tensors[f"{_PREFIX}{module}{MAGNITUDE}"], a, scaled)
+            gain = dora_gain(own[module], tensors[f"{PREFIX}{module}{MAGNITUDE}"], a, scaled)
+            assert gain.factor is not None
             scaled = scaled.to(device) * gain.factor[:, None]
         # A copy, so that no factor keeps the whole file in memory.
         adapter[module] = LoraWeights(a.to(device, dtype, copy=True), scaled.to(device, dtype), gain)
@@ -106,29 +122,6 @@ def read_lora(
             "the adapter does nothing: all its B factors are zero", hint="train it first", code="adapter_no_effect"
         )
     return adapter
-
-
-def read_tensors(data: bytes) -> dict[str, torch.Tensor]:
-    """Tensors of a safetensors file as views of its bytes: nothing is copied, and nobody may write to them.
-
-    Raises:
-        IncompatibleAdapterError: ``tensor_header``. That the header is the only one for these tensors was checked at install.
-    """
-    try:
-        start = 8 + int.from_bytes(data[:8], "little")
-        header: dict[str, Any] = json.loads(data[8:start])
-        header.pop("__metadata__", None)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The given buffer is not writable")
-            body = torch.frombuffer(data, dtype=torch.uint8, offset=start)
-        return {name: _view(body, entry) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RuntimeError) as error:
-        raise IncompatibleAdapterError(f"not the safetensors file of an adapter: {error}", code="tensor_header") from error
-
-
-def _view(body: torch.Tensor, entry: Mapping[str, Any]) -> torch.Tensor:
-    begin, end = entry["data_offsets"]
-    return body[begin:end].view(_TORCH_DTYPES[entry["dtype"]]).view(entry["shape"])
 
 
 def dora_gain(layer: nn.Module, magnitude: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> Gain:
@@ -163,23 +156,12 @@ def dense_weight(layer: nn.Module) -> torch.Tensor:
     )
 
 
-def _check_set(tensors: Mapping[str, torch.Tensor], spec: AdapterSpec, targets: Sequence[Linear]) -> None:
+def _expected(spec: AdapterSpec, targets: Sequence[Linear]) -> dict[str, tuple[int, ...]]:
     wanted: dict[str, tuple[int, ...]] = {}
     for module, rows, columns in targets:
         rank = spec.rank_of(module)
-        wanted[f"{_PREFIX}{module}.lora_A.weight"] = (rank, columns)
-        wanted[f"{_PREFIX}{module}.lora_B.weight"] = (rows, rank)
+        wanted[f"{PREFIX}{module}.lora_A.weight"] = (rank, columns)
+        wanted[f"{PREFIX}{module}.lora_B.weight"] = (rows, rank)
         if spec.use_dora:
-            wanted[f"{_PREFIX}{module}{MAGNITUDE}"] = (rows,)
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    other_types = {str(tensor.dtype) for tensor in tensors.values()} - {str(_TORCH_DTYPES[spec.dtype])}
-    if not wanted or found != wanted or other_types:
-        differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-        example = (
-            f", first: {differing[0]!r}" if differing else f", tensors of type {', '.join(sorted(other_types))}" if other_types else ""
-        )
-        raise IncompatibleAdapterError(
-            f"the adapter's tensors are not those of its configuration on this base ({len(differing)} differ of {len(wanted)}{example})",
-            hint="use the base model that the adapter was made for",
-            code="tensor_set_mismatch",
-        )
+            wanted[f"{PREFIX}{module}{MAGNITUDE}"] = (rows,)
+    return wanted

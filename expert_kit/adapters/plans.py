@@ -6,7 +6,7 @@ slot by slot in one batched product, so that nobody pays for the experts of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from expert_kit.adapters.gain_passes import InputScales, gain_passes, gains_of, input_scales
 from expert_kit.adapters.groups import LinearGroup
-from expert_kit.adapters.lora import Adapter, Gain, LoraWeights
+from expert_kit.adapters.lora import Adapter, LoraWeights
 from expert_kit.adapters.slot_table import Slot, SlotBlock
 
 ACTIVE: ContextVar[RowPlan | None] = ContextVar("expert_kit_row_plan", default=None)
@@ -50,6 +51,7 @@ class RowPlan:
     rows: int
     """Batch size that the plan is for."""
     slots: tuple[Slot, ...] = ()
+    inputs: InputScales | None = None
 
     @classmethod
     def of(cls, adapters: Sequence[Adapter | None]) -> RowPlan:
@@ -60,18 +62,18 @@ class RowPlan:
                 members.setdefault(id(adapter), ([], adapter))[0].append(row)
         passes = [DensePass(_loose(adapter), _unless_all(rows, len(adapters))) for rows, adapter in members.values()]
         gains = [{path: one.gain for path, one in (adapter or {}).items() if one.gain} for adapter in adapters]
-        return cls((*_gain_passes(gains), *passes), len(adapters))
+        return cls((*gain_passes(gains), *passes), len(adapters), inputs=input_scales(gains))
 
     @classmethod
     def of_slots(cls, mixes: Sequence[RowMix]) -> RowPlan:
         """The experts in slots that act on each row."""
         slots = tuple({id(slot): slot for mix in mixes for slot, _ in mix}.values())
-        # An expert with gains is alone on its row, so one at most counts.
-        gains = _gain_passes([next((slot.gains for slot, _ in mix if slot.gains), {}) for mix in mixes])
+        gains = [gains_of(mix) for mix in mixes]
+        passes, inputs = gain_passes(gains), input_scales(gains)
         if mixes and mixes[0] and all(mix == mixes[0] for mix in mixes):
-            return cls((*gains, DensePass(_mixed(mixes[0]), None)), len(mixes), slots)
-        blocks = list({id(slot.block): slot.block for slot in slots}.values())
-        return cls((*gains, *(_stacked_pass(block, mixes) for block in blocks)), len(mixes), slots)
+            return cls((*passes, DensePass(_mixed(mixes[0]), None)), len(mixes), slots, inputs)
+        blocks = list({id(slot.block): slot.block for slot in slots if slot.members}.values())
+        return cls((*passes, *(_stacked_pass(block, mixes) for block in blocks)), len(mixes), slots, inputs)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -146,41 +148,10 @@ class DensePass:
                 ys[member].index_add_(0, index, delta.to(x.dtype))
 
 
-@dataclass(eq=False)
-class GainPass:
-    """DoRA's factors on the base's own outputs, before anything is added; rows without have the factor 1."""
-
-    gains: Sequence[Mapping[str, Gain]]
-    """By row."""
-    _made: dict[str, tuple[torch.Tensor, torch.Tensor] | None] = field(default_factory=dict)
-
-    def add(self, group: LinearGroup, x: torch.Tensor, ys: Sequence[torch.Tensor], whole: torch.Tensor | None = None) -> None:
-        """See ``Pass``."""
-        for member, y in zip(group.members, ys, strict=True):
-            if member.path not in self._made:
-                self._made[member.path] = self._rows(member.path, y)
-            made = self._made[member.path]
-            if made is not None:
-                shape = (len(self.gains), *[1] * (y.dim() - 2), y.shape[-1])
-                y.mul_(made[0].view(shape)).add_(made[1].view(shape))
-
-    def _rows(self, path: str, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Factors and shifts (rows, out) at one module."""
-        own = [gains.get(path) for gains in self.gains]
-        if not any(own):
-            return None
-        one, zero = torch.ones(y.shape[-1], device=y.device), torch.zeros(y.shape[-1], device=y.device)
-        shifts = [gain.shift if gain and gain.shift is not None else zero for gain in own]
-        return torch.stack([gain.factor if gain else one for gain in own]), torch.stack(shifts)
-
-
-def _gain_passes(gains: Sequence[Mapping[str, Gain]]) -> tuple[GainPass, ...]:
-    return (GainPass(gains),) if any(gains) else ()
-
-
 def _loose(adapter: Adapter) -> _FindFactors:
     def find(group: LinearGroup) -> GroupFactors | None:
-        present = {at: adapter[member.path] for at, member in enumerate(group.members) if member.path in adapter}
+        there = {at: adapter[member.path] for at, member in enumerate(group.members) if member.path in adapter}
+        present = {at: one for at, one in there.items() if one.rank}
         return _joined([(present, 1.0)]) if present else None
 
     return find

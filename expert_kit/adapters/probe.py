@@ -9,9 +9,10 @@ import torch
 
 from expert_kit.adapters.base_model import BaseModel
 from expert_kit.adapters.chat import chat_ids, plain_ids
-from expert_kit.adapters.lora import Adapter
+from expert_kit.adapters.kinds import AnyAdapter
 from expert_kit.adapters.plans import RowPlan
 from expert_kit.adapters.slots import install_slots
+from expert_kit.adapters.soft_prompt import SoftPrompt, prompted_inputs
 
 _MILLI = 1000.0
 # For experts without examples of their own.
@@ -34,13 +35,13 @@ class Logits(NamedTuple):
         return [(token, *(round(float(side[token]) * _MILLI) for side in self)) for token in tokens]  # type: ignore[misc]
 
 
-def probe_logits(base: BaseModel, adapter: Adapter, prompts: Sequence[Sequence[int]]) -> list[Logits]:
+def probe_logits(base: BaseModel, adapter: AnyAdapter, prompts: Sequence[Sequence[int]]) -> list[Logits]:
     """Two forward passes per prompt, one at a time, without a cache.
 
     Args:
         base: float32 on the CPU, so that the numbers are the same on every machine up to rounding; its linear layers are
             wrapped in place.
-        adapter: factors in float32.
+        adapter: in float32.
         prompts: token ids of the base's vocabulary, one at least each.
     """
     install_slots(base.model, base.record.linears)
@@ -48,9 +49,11 @@ def probe_logits(base: BaseModel, adapter: Adapter, prompts: Sequence[Sequence[i
 
 
 @torch.inference_mode()
-def _last(base: BaseModel, ids: Sequence[int], adapter: Adapter | None) -> torch.Tensor:
-    with RowPlan.of([adapter]).active():
-        output: Any = base.model(input_ids=torch.tensor([list(ids)]), use_cache=False, logits_to_keep=1)
+def _last(base: BaseModel, ids: Sequence[int], adapter: AnyAdapter | None) -> torch.Tensor:
+    prompt, layered = (adapter, None) if isinstance(adapter, SoftPrompt) else (None, adapter)
+    inputs = prompted_inputs(base.model, torch.tensor([list(ids)]), prompt)
+    with RowPlan.of([layered]).active():
+        output: Any = base.model(**inputs, use_cache=prompt is not None, logits_to_keep=1)
     logits: torch.Tensor = output.logits[0, -1]
     return logits
 

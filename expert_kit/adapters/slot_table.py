@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from expert_kit.adapters.besides import Besides, SlotKind, parts_of, rank_class
 from expert_kit.adapters.groups import LinearGroup
 from expert_kit.adapters.lora import Adapter, Gain, LoraWeights
+from expert_kit.adapters.soft_prompt import SoftPrompt
 
 BLOCK_SLOTS = 16
-_SMALLEST_RANK = 8
 _ALIGN = 32
 # Rows that all start at the same place of a memory page would compete for the same lines of the cache.
 _PAGE = 4096
@@ -25,6 +26,9 @@ _KNOWN_RUNS = 64
 
 Run = tuple[int, int]
 """First number of a slot and the one behind the last."""
+
+
+_NOTHING = Besides()
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +46,27 @@ class Slot:
 
     @property
     def members(self) -> frozenset[str]:
-        """Paths of the modules that the adapter changes."""
+        """Paths of the modules that the adapter has factors for."""
         return self.block.members[self.index]
 
     @property
     def gains(self) -> Mapping[str, Gain]:
-        """DoRA's factors by module path; empty for LoRA."""
-        return self.block.gains[self.index]
+        """Factors of DoRA and IA3 on what a module says or reads, by its path; empty for LoRA."""
+        return self.block.besides[self.index].gains
+
+    @property
+    def prompt(self) -> SoftPrompt | None:
+        """What goes before the text of its rows."""
+        return self.block.besides[self.index].prompt
+
+    @property
+    def kind(self) -> SlotKind:
+        """What the adapter in it does."""
+        if self.prompt is not None:
+            return SlotKind.SOFT_PROMPT
+        if not self.gains:
+            return SlotKind.SUM
+        return SlotKind.GAIN_AND_SUM if self.members else SlotKind.SCALE
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +76,23 @@ class ParkedSlot:
     rank: int
     members: frozenset[str]
     numbers: torch.Tensor
-    gains: Mapping[str, Gain]
+    besides: Besides
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self.numbers.nbytes + sum(gain.nbytes for gain in self.gains.values())
+        return self.numbers.nbytes + self.besides.nbytes
 
 
 class SlotBlock:
-    """Slots of one rank class; adapters of a smaller rank are padded with zeros."""
+    """Slots of one rank class; adapters of a smaller rank are padded with zeros. Class 0 is for those without factors."""
 
     def __init__(self, groups: Sequence[LinearGroup], rank: int, slots: int, device: torch.device, dtype: torch.dtype) -> None:
         self.rank = rank
         self.generations = [0] * slots
         self.taken = [False] * slots
         self.members: list[frozenset[str]] = [frozenset()] * slots
-        self.gains: list[Mapping[str, Gain]] = [{}] * slots
+        self.besides: list[Besides] = [_NOTHING] * slots
         self._known_runs: dict[frozenset[str], list[Run]] = {frozenset(): []}
         self._offsets: dict[LinearGroup, int] = {}
         size = 0
@@ -90,23 +108,25 @@ class SlotBlock:
         """Whether there is no free slot."""
         return all(self.taken)
 
-    def put(self, adapter: Adapter) -> Slot:
+    def put(self, adapter: Adapter | SoftPrompt) -> Slot:
         """Copy an adapter into the first free slot."""
         index = self.taken.index(False)
-        self._clear(index, keep=adapter.keys())
+        stacked, besides = parts_of(adapter)
+        self._clear(index, keep=stacked.keys())
         row = self.rows[index]
-        for group in self._offsets:
+        for group in self._offsets if stacked else ():
             for at, member in enumerate(group.members):
-                if factors := adapter.get(member.path):
+                if factors := stacked.get(member.path):
                     _write(self._a(row, group)[at * self.rank : (at + 1) * self.rank], factors.a)
                     _write(self._bt(row, group, at), factors.b.T)
-        return self._take(index, frozenset(adapter), {path: one.gain for path, one in adapter.items() if one.gain})
+        return self._take(index, frozenset(stacked), besides)
 
     def park(self, slot: Slot) -> ParkedSlot:
         """A copy of a slot's numbers, for :meth:`unpark`."""
         row = self.rows[slot.index]
-        numbers = torch.cat([row[start:end] for start, end in self._runs(slot.members)])
-        return ParkedSlot(self.rank, slot.members, numbers, slot.gains)
+        runs = self._runs(slot.members)
+        numbers = torch.cat([row[start:end] for start, end in runs]) if runs else row.new_empty(0)
+        return ParkedSlot(self.rank, slot.members, numbers, self.besides[slot.index])
 
     def unpark(self, parked: ParkedSlot) -> Slot:
         """Copy a parked adapter into the first free slot."""
@@ -115,35 +135,42 @@ class SlotBlock:
         for start, end in self._runs(parked.members):
             self.rows[index, start:end] = parked.numbers[taken : taken + end - start]
             taken += end - start
-        return self._take(index, parked.members, parked.gains)
+        return self._take(index, parked.members, parked.besides)
 
     def free(self, slot: Slot) -> None:
         """Give the room back; its numbers stay until it is used again."""
         self.generations[slot.index] += 1
-        self.gains[slot.index] = {}
+        self.besides[slot.index] = _NOTHING
         self.taken[slot.index] = False
 
     def factors(self, index: int, group: LinearGroup) -> dict[int, LoraWeights]:
         """Views of an adapter's factors by the number of the member; modules that it does not change are left out."""
-        row, present = self.rows[index], self.members[index]
+        row, present, gains = self.rows[index], self.members[index], self.besides[index].gains
+        if not present:
+            return {}
         a = self._a(row, group)
         return {
-            at: LoraWeights(a[at * self.rank : (at + 1) * self.rank], self._bt(row, group, at).T, self.gains[index].get(member.path))
+            at: LoraWeights(a[at * self.rank : (at + 1) * self.rank], self._bt(row, group, at).T, gains.get(member.path))
             for at, member in enumerate(group.members)
             if member.path in present
         }
 
     def adapter(self, slot: Slot) -> dict[str, LoraWeights]:
-        """Views of all factors of an adapter, padded to the rank of the block."""
+        """Views of all factors of an adapter, padded to the rank of the block; of rank 0 where it only scales."""
         found = {group: self.factors(slot.index, group) for group in self._offsets}
-        return {group.members[at].path: one for group, present in found.items() for at, one in present.items()}
+        factors = {group.members[at].path: one for group, present in found.items() for at, one in present.items()}
+        for own, member in ((group, member) for group in self._offsets for member in group.members):
+            if member.path in slot.gains and member.path not in factors:
+                a, b = self.rows.new_zeros(0, own.columns), self.rows.new_zeros(member.end - member.start, 0)
+                factors[member.path] = LoraWeights(a, b, slot.gains[member.path])
+        return factors
 
     def stacked(self, rows: torch.Tensor, group: LinearGroup) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Of ``rows`` (slots, numbers): A (slots, members * rank, in), and for each member B transposed (slots, rank, out)."""
         return self._a(rows, group), [self._bt(rows, group, at) for at in range(len(group.members))]
 
-    def _take(self, index: int, members: frozenset[str], gains: Mapping[str, Gain]) -> Slot:
-        self.members[index], self.gains[index] = members, gains
+    def _take(self, index: int, members: frozenset[str], besides: Besides) -> Slot:
+        self.members[index], self.besides[index] = members, besides
         self.taken[index] = True
         return Slot(self, index, self.generations[index])
 
@@ -199,7 +226,7 @@ class SlotTable:
         self._groups, self._device, self._dtype, self._block_slots = groups, device, dtype, block_slots
         self._blocks: list[SlotBlock] = []
 
-    def put(self, adapter: Adapter) -> Slot:
+    def put(self, adapter: Adapter | SoftPrompt) -> Slot:
         """Copy an adapter into a slot; the scaling is in its B factors and is not applied again."""
         return self._with_room(rank_class(adapter)).put(adapter)
 
@@ -215,12 +242,11 @@ class SlotTable:
         """Give up the blocks that are empty."""
         self._blocks = [block for block in self._blocks if any(block.taken)]
 
-    def nbytes_of(self, adapter: Adapter) -> int:
+    def nbytes_of(self, adapter: Adapter | SoftPrompt) -> int:
         """Bytes that an adapter will touch."""
-        rank = rank_class(adapter)
+        stacked, besides = parts_of(adapter)
         sizes = {member.path: group.columns + member.end - member.start for group in self._groups for member in group.members}
-        gains = sum(one.gain.nbytes for one in adapter.values() if one.gain)
-        return rank * sum(sizes[module] for module in adapter) * self._dtype.itemsize + gains
+        return rank_class(adapter) * sum(sizes[module] for module in stacked) * self._dtype.itemsize + besides.nbytes
 
     @property
     def slots(self) -> int:
@@ -234,12 +260,6 @@ class SlotTable:
         self.trim()
         self._blocks.append(SlotBlock(self._groups, rank, self._block_slots, self._device, self._dtype))
         return self._blocks[-1]
-
-
-def rank_class(adapter: Adapter) -> int:
-    """The power of two, 8 at least, that the largest rank of an adapter is padded to."""
-    largest = max(factors.rank for factors in adapter.values())
-    return max(_SMALLEST_RANK, 1 << (largest - 1).bit_length())
 
 
 def _write(room: torch.Tensor, factors: torch.Tensor) -> None:

@@ -54,12 +54,27 @@ class SharedInput:
         return y
 
     def _outputs(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
-        whole = self._fused(x) if self._fused else None
-        ys = [layer(x) for layer in self._layers] if whole is None else whole.split(self._sizes, dim=-1)
         plan = ACTIVE.get()
+        scaled = plan.inputs.of(self.group) if plan is not None and plan.inputs is not None else ()
+        if scaled and len(self._layers) == 1:
+            _, rows, scales = scaled[0]
+            read = x.index_copy(0, rows, _scaled(x[rows], scales))
+            ys: Sequence[torch.Tensor] = [self._layers[0](read)]
+            whole = None
+        else:
+            whole = self._fused(x) if self._fused else None
+            ys = [layer(x) for layer in self._layers] if whole is None else whole.split(self._sizes, dim=-1)
+            # Rows beside these keep what they had, to the bit.
+            for member, rows, scales in scaled:
+                ys[member].index_copy_(0, rows, self._layers[member](_scaled(x[rows], scales)))
         if plan is not None:
             plan.add(self.group, x, ys, whole)
         return ys
+
+
+def _scaled(x: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """(n, ..., in) times (n, in)."""
+    return (x * scales.view(len(scales), *[1] * (x.dim() - 2), -1)).to(x.dtype)
 
 
 def install_slots(model: nn.Module, linears: Sequence[Linear]) -> tuple[LinearGroup, ...]:

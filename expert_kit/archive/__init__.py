@@ -1,8 +1,10 @@
 """``.expert`` files: packing, reading, checking. Knows neither keys nor the registry, and runs without torch."""
 
-from expert_kit.archive.adapter_check import check_adapter, check_config, config_of_spec, expected_tensors, spec_of_config, targets_digest
+from expert_kit.archive.adapter_check import check_adapter, check_config, expected_tensors, targets_digest
+from expert_kit.archive.adapter_config import config_of_spec, spec_of_config
 from expert_kit.archive.conversion import accuracy_change, to_bfloat16
 from expert_kit.archive.examples import RoutingExample, check_examples, parse_examples
+from expert_kit.archive.gate import pass_gate
 from expert_kit.archive.layout import ATTESTATIONS, SIGNATURES, Entry
 from expert_kit.archive.package import ProbeMaker, build_manifest, package
 from expert_kit.archive.probe import (
@@ -57,6 +59,7 @@ __all__ = [
     "parse_examples",
     "parse_header",
     "parse_probe",
+    "pass_gate",
     "replace_meta",
     "spec_of_config",
     "targets_digest",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
-from expert_kit.archive import grammar_scan
+from expert_kit.archive import grammar_compile, grammar_scan
 from expert_kit.archive.confined import Limits, run_confined
 from expert_kit.archive.problems import Problem, Severity, refused
 from expert_kit.errors import ArchiveError
@@ -14,12 +15,13 @@ from expert_kit.names import printable
 
 MAX_SIZE = 1 << 16
 _LIMITS = Limits(seconds=10, output=4096, memory=128 << 20)
+_COMPILE_LIMITS = Limits(seconds=20, output=1 << 14, memory=512 << 20)
 _LAYOUT = {ord("\n"): " ", ord("\t"): " "}
 
 
 def check_grammar(data: bytes, where: str) -> list[Problem]:
     """Problems of a grammar file; its form is that of its extension."""
-    problem = _text_problem(data)
+    problem = text_problem(data)
     if problem:
         return [refused("grammar_invalid", where, problem)]
     form = where.rpartition(".")[2]
@@ -32,7 +34,8 @@ def check_grammar(data: bytes, where: str) -> list[Problem]:
     return [refused("grammar_invalid", where, problem)] if problem else []
 
 
-def _text_problem(data: bytes) -> str:
+def text_problem(data: bytes) -> str:
+    """What is wrong with a file before its form matters; empty if nothing is."""
     if len(data) > MAX_SIZE:
         return f"{len(data)} bytes, at most {MAX_SIZE} are allowed"
     try:
@@ -42,8 +45,42 @@ def _text_problem(data: bytes) -> str:
     return "" if text.translate(_LAYOUT).isprintable() else "has characters that are neither printable nor line feeds or tabs"
 
 
+def can_compile() -> bool:
+    """Whether the constrained decoder is installed."""
+    return find_spec("llguidance") is not None
+
+
+def lark_problems(data: bytes, where: str) -> list[Problem]:
+    """What the constrained decoder has against a grammar that :func:`check_grammar` takes; for its author, where it is installed.
+
+    Raises:
+        ArchiveError: see :func:`compile_problem`.
+    """
+    problem = compile_problem(data.decode("utf-8")) if can_compile() else ""
+    return [refused("grammar_invalid", where, printable(problem))] if problem else []
+
+
+def compile_problem(text: str) -> str:
+    """What the constrained decoder has against a Lark grammar, which may use ``PROMPT_WORD`` and its like; empty if nothing.
+
+    Raises:
+        ArchiveError: ``parser_stopped``, it took more time or memory than a grammar may.
+    """
+    if grammar_compile.defines_prompt_words(text):
+        return "PROMPT_WORD, PROMPT_HEAD, PROMPT_ITEM and PROMPT_PAIR stand for the words of a prompt and are not to be defined"
+    library = find_spec("llguidance")
+    assert library is not None
+    assert library.origin is not None
+    folder = Path(library.origin).parents[1]
+    return _run(grammar_compile.__file__, text.encode(), _COMPILE_LIMITS, str(folder)).partition("\n")[0][:200]
+
+
 def _scan(data: bytes, form: str) -> str:
+    return printable(_run(grammar_scan.__file__, data, _LIMITS, form))
+
+
+def _run(script: str, data: bytes, limits: Limits, argument: str) -> str:
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
-        return printable(str(json.loads(run_confined(Path(grammar_scan.__file__), file, _LIMITS, form))["problem"]))
+        return str(json.loads(run_confined(Path(script), file, limits, argument))["problem"])

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from expert_kit.archive.adapter_check import targets_digest
 from expert_kit.archive.conversion import BFLOAT16, logit_changes
 from expert_kit.archive.examples import parse_examples
+from expert_kit.archive.grammar import lark_problems
 from expert_kit.archive.members import check_member
 from expert_kit.archive.packed import PackedAdapter, fit_problems, read_adapter, read_member, shared_adapter
 from expert_kit.archive.probe import MeasuredPrompt, Probe
 from expert_kit.archive.problems import Problem, Severity
 from expert_kit.archive.source import ManifestSource, load_source
 from expert_kit.archive.writer import write_archive
-from expert_kit.bases import AdapterSpec, BaseRecord
+from expert_kit.bases import IA3, LORA, PREFIX_TUNING, PROMPT_TUNING, AdapterSpec, BaseRecord
 from expert_kit.errors import ArchiveError, BaseModelError, IncompatibleAdapterError, ManifestError, UsageError
 from expert_kit.manifest import (
     ROLES,
     WEIGHTS_NAME,
-    AdapterBlock,
     BaseEntry,
     EvalResult,
     FileEntry,
+    Grammar,
     Lineage,
     Manifest,
     Requires,
@@ -39,6 +40,7 @@ from expert_kit.manifest import (
 from expert_kit.names import ExpertRef, printable, sha256_digest
 
 EXAMPLES_NAME = "routing/examples.jsonl"
+GRAMMAR_NAME = "grammar/answer.lark"
 CARD_NAME = "README.md"
 SUFFIX = ".expert"
 _LEGAL = ("LICENSE", "NOTICE")
@@ -105,6 +107,8 @@ def pack(
     problems = [problem for record in records for problem in fit_problems(adapters[record.fingerprint.id], record)]
     problems += [problem for path in sorted(members) for problem in check_member(path, role_of(path) or "", members[path])]
     _raise_problems(problems)
+    if GRAMMAR_NAME in members:
+        _raise_problems(lark_problems(members[GRAMMAR_NAME], GRAMMAR_NAME))
     if probes is not None:
         made, changes = _probe_all(probes, records, adapters, members)
         members |= made
@@ -143,6 +147,7 @@ def build_manifest(
             bases=tuple(_base_entry(at, record, members, (adapters or {}).get(record.fingerprint.id)) for at, record in enumerate(records)),
             adapter=_block(spec),
             routing=Routing(examples=examples, parameters=parameters) if examples or parameters else None,
+            grammar=Grammar(path=GRAMMAR_NAME, kind="lark") if GRAMMAR_NAME in members else None,
             card=CARD_NAME if CARD_NAME in members else None,
             requires=Requires.model_validate(source.requires) if source.requires else None,
             conflicts=dict(source.conflicts) or None,
@@ -171,8 +176,8 @@ def _base_entry(at: int, record: BaseRecord, members: Mapping[str, bytes], adapt
     if adapter is not None and adapter.folder:
         variant = Variant(
             weights=adapter.folder + WEIGHTS_NAME,
-            rank=adapter.spec.r,
-            alpha=adapter.spec.lora_alpha,
+            rank=adapter.spec.r or None,
+            alpha=adapter.spec.lora_alpha or None,
             targets_sha256=targets_digest(adapter.spec, record.linears),
         )
     return entry.model_copy(update={"probe": probe if probe in members else None, "variant": variant})
@@ -199,10 +204,19 @@ def _probe_all(
     return made, changes
 
 
-def _block(spec: AdapterSpec) -> AdapterBlock:
-    flags = {"use_rslora": int(spec.use_rslora), "use_dora": int(spec.use_dora)}
-    patterns = {"rank_pattern": dict(spec.rank_pattern), "alpha_pattern": dict(spec.alpha_pattern)}
-    return AdapterBlock.model_validate({**asdict(spec), **patterns, **flags, "peft_type": "LORA"})
+_FIELDS = {
+    LORA: ("r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"),
+    IA3: ("target_modules", "feedforward_modules"),
+    PROMPT_TUNING: ("num_virtual_tokens",),
+    PREFIX_TUNING: ("num_virtual_tokens",),
+}
+"""What the manifest says about an adapter of each kind, beside kind and dtype."""
+
+
+def _block(spec: AdapterSpec) -> Any:
+    """Fields of the block for this kind, which the manifest checks."""
+    values = {name: getattr(spec, name) for name in ("peft_type", "dtype", *_FIELDS[spec.peft_type])}
+    return {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
 
 
 def _file_entry(path: str, data: bytes) -> FileEntry:
@@ -229,6 +243,8 @@ def _members(source: ManifestSource) -> dict[str, bytes]:
         members[EXAMPLES_NAME] = read_member(source.folder, source.examples.relative_to(source.folder).as_posix())
     if source.card is not None:
         members[CARD_NAME] = read_member(source.folder, source.card.relative_to(source.folder).as_posix())
+    if source.grammar is not None:
+        members[GRAMMAR_NAME] = read_member(source.folder, source.grammar.relative_to(source.folder).as_posix())
     members.update({name: read_member(source.folder, name) for name in _LEGAL if (source.folder / name).is_file()})
     return members
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expert_kit.archive.adapter_check import check_adapter, config_of_spec, spec_of_config
+from expert_kit.archive.adapter_check import check_adapter
+from expert_kit.archive.adapter_config import config_of_spec, spec_of_config
 from expert_kit.archive.conversion import to_bfloat16
 from expert_kit.archive.problems import Problem
 from expert_kit.archive.safetensors_header import parse_header

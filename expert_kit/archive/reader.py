@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +26,9 @@ from expert_kit.archive.layout import (
     parse_directory,
     parse_end,
 )
+from expert_kit.archive.opening import NotRegularError, open_regular
 from expert_kit.archive.safetensors_header import TensorInfo, header_end, parse_head
-from expert_kit.errors import ArchiveError, DigestMismatchError
+from expert_kit.errors import ArchiveError, DigestMismatchError, ManifestError
 from expert_kit.manifest import MANIFEST_NAME, MAX_MANIFEST_SIZE, FileEntry, Manifest
 from expert_kit.names import MAX_PATH_LENGTH, printable
 
@@ -56,29 +56,29 @@ class ArchiveReader:
     def __init__(self, file: BinaryIO, size: int, label: str) -> None:
         self._file, self._label = file, printable(label)
         self._files: dict[str, FileEntry] = {}
-        self._layout = self._read_framing(size)
-        self._index = {entry.name: position for position, entry in enumerate(self._layout.entries)}
-        self.manifest_bytes = self._read_manifest()
-        self.manifest = Manifest.parse(self.manifest_bytes)
+        try:
+            self._layout = self._read_framing(size)
+            self._index = {entry.name: position for position, entry in enumerate(self._layout.entries)}
+            self.manifest_bytes = self._read_manifest()
+            self.manifest = Manifest.parse(self.manifest_bytes)
+        except (ArchiveError, ManifestError) as error:
+            raise error.about(self._label)  # noqa: B904 - the same error
         self._files = {entry.path: entry for entry in self.manifest.files}
         self._check_member_set()
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open a file; a link is not followed, and the descriptor stays the same until :meth:`close`."""
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            descriptor = os.open(path, flags)
+            descriptor, size = open_regular(path)
+        except NotRegularError as error:
+            raise ArchiveError(f"{printable(str(path))} is not a regular file", code="archive_not_regular") from error
         except OSError as error:
             message = f"cannot open {printable(str(path))}: {error.strerror}"
             raise ArchiveError(message, hint="give the path of an .expert file", code="archive_unreadable") from error
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            raise ArchiveError(f"{printable(str(path))} is not a regular file", code="archive_not_regular")
         file = os.fdopen(descriptor, "rb", buffering=0)
         try:
-            return cls(file, status.st_size, path.name)
+            return cls(file, size, path.name)
         except BaseException:
             file.close()
             raise
@@ -152,8 +152,11 @@ class ArchiveReader:
             ArchiveError: ``tensor_header``, the whole file would be refused; ``archive_no_member``.
         """
         entry, offset = self._find(name)
-        end = header_end(self._read_at(offset, min(8, entry.size)), entry.size)
-        return parse_head(self._read_at(offset, end), entry.size)
+        try:
+            end = header_end(self._read_at(offset, min(8, entry.size)), entry.size)
+            return parse_head(self._read_at(offset, end), entry.size)
+        except ArchiveError as error:
+            raise error.about(self._label)  # noqa: B904 - the same error
 
     def check_bodies(self) -> None:
         """Read every body once. Errors as for :meth:`read`."""

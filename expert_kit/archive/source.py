@@ -53,6 +53,8 @@ class ManifestSource:
     """Adapter folder of a base, by its id, that has weights of its own; ``adapter`` is the first of them if all have."""
     examples: Path | None = None
     card: Path | None = None
+    grammar: Path | None = None
+    """A ``.lark`` file that the expert's answers are held to."""
     eval: tuple[EvalResult, ...] = ()
     routing_parameters: Mapping[str, int] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
@@ -95,6 +97,7 @@ class _Source(_Strict):
     adapter: str | None = None
     routing: _Routing = _Routing()
     card: str | None = None
+    grammar: str | None = None
     eval: str | None = None
     capabilities: list[Slug] = []
     requires: _Requires | None = None
@@ -159,6 +162,7 @@ def _resolve(folder: Path, source: _Source, results: tuple[EvalResult, ...]) -> 
         variants=variants,
         examples=folder / source.routing.examples if source.routing.examples is not None else None,
         card=folder / source.card if source.card is not None else None,
+        grammar=folder / source.grammar if source.grammar is not None else None,
         eval=results,
         routing_parameters=source.routing.parameters,
         capabilities=tuple(sorted(set(source.capabilities))),
@@ -170,6 +174,7 @@ def _resolve(folder: Path, source: _Source, results: tuple[EvalResult, ...]) -> 
 
 def _path_problems(folder: Path, source: _Source) -> Iterator[str]:
     named = {"adapter": source.adapter, "routing.examples": source.routing.examples, "card": source.card, "eval": source.eval}
+    named["grammar"] = source.grammar
     folders = {f"base.{base.id}.adapter": base.adapter for base in source.bases}
     for label, text in {**named, **folders}.items():
         if text is None:
@@ -181,6 +186,8 @@ def _path_problems(folder: Path, source: _Source) -> Iterator[str]:
             yield f"{label}: there is no folder {printable(text)!r}"
         elif not is_folder and not wanted.is_file():
             yield f"{label}: there is no file {printable(text)!r}"
+    if source.grammar is not None and not source.grammar.endswith(".lark"):
+        yield f"grammar: {printable(source.grammar)!r} is no .lark file, and this version applies no others"
     yield from _base_problems(source)
 
 

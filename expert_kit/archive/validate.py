@@ -32,7 +32,8 @@ def validate(path: Path, bases: Sequence[BaseRecord] = ()) -> list[Problem]:
         with ArchiveReader.open(path) as reader:
             return validate_reader(reader, bases)
     except (ArchiveError, ManifestError) as error:
-        return [refused(error.code, printable(path.name), error.message)]
+        label = printable(path.name)
+        return [refused(error.code, label, error.message.removeprefix(f"{label}: "))]
 
 
 def validate_reader(reader: ArchiveReader, bases: Sequence[BaseRecord] = ()) -> list[Problem]:

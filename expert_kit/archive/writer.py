@@ -14,6 +14,7 @@ from expert_kit.archive.reader import CHUNK, ArchiveReader
 from expert_kit.errors import ArchiveError, CapacityError, DigestMismatchError
 from expert_kit.manifest import MANIFEST_NAME, Manifest
 from expert_kit.names import printable
+from expert_kit.whole_file import sync_folder
 
 _Body = Callable[[str], Iterator[bytes]]
 
@@ -93,7 +94,7 @@ def _write(out: Path, names: list[str], body: _Body, digests: Mapping[str, str])
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(out)
-        _sync_folder(out.parent)
+        sync_folder(out.parent)
     except OSError as error:
         raise CapacityError(f"cannot write {printable(str(out))}: {error.strerror}", hint="check the folder and the free space") from error
     finally:
@@ -108,13 +109,3 @@ def _measure(name: str, chunks: Iterator[bytes], digest: str | None) -> Entry:
     if digest is not None and "sha256:" + sha256.hexdigest() != digest:
         raise DigestMismatchError(f"{name} is not the file that the manifest lists", hint="pack again")
     return Entry(name, crc, size)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # pragma: no cover - only POSIX opens folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,9 +6,23 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import typer
+
 from expert_kit.cli.engine import note_answer, open_engine
 from expert_kit.cli.exits import OK, exit_code
-from expert_kit.cli.generate import MaxNewTokens, MinP, NoRepeatNgramSize, RepetitionPenalty, Seed, Temperature, TopK, TopP, check_request
+from expert_kit.cli.generate import (
+    ByTask,
+    MaxNewTokens,
+    MinP,
+    NoRepeatNgramSize,
+    RepetitionPenalty,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+    check_request,
+    left_to_task,
+)
 from expert_kit.cli.options import Base, Choice, Device, Dtype, Experts, Quantization, read_choice, read_choices
 from expert_kit.cli.output import emit, emit_piece, note, show_error
 from expert_kit.errors import ExpertKitError, UsageError
@@ -27,6 +41,7 @@ _HELP: Final = """\
 
 
 def chat(
+    context: typer.Context,
     expert: Experts = None,
     base: Base = "smollm2-135m",
     max_new_tokens: MaxNewTokens = 256,
@@ -37,13 +52,12 @@ def chat(
     repetition_penalty: RepetitionPenalty = 1.0,
     no_repeat_ngram_size: NoRepeatNgramSize = 0,
     seed: Seed = None,
+    by_task: ByTask = False,
     device: Device = "auto",
     dtype: Dtype = "bfloat16",
     quantization: Quantization = "none",
 ) -> None:
     """Talk to the base model and its experts. /help lists what can be typed."""
-    import typer
-
     experts = read_choices(expert)
     sampling: dict[str, Any] = {
         "max_new_tokens": max_new_tokens,
@@ -54,6 +68,7 @@ def chat(
         "repetition_penalty": repetition_penalty,
         "no_repeat_ngram_size": no_repeat_ngram_size,
         "seed": seed,
+        "by_task": left_to_task(context) if by_task else (),
     }
     check_request(experts, sampling)
     with open_engine(base, device=device, dtype=dtype, quantization=quantization) as engine:

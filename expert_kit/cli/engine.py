@@ -43,6 +43,8 @@ def _about(result: GenerationResult) -> Iterator[str]:
         yield " + ".join(printable(name) if weight == 1 else f"{weight:.2f} {printable(name)}" for name, weight in used)
     else:
         yield result.base + (f", no expert fits: {abstention(result.route)}" if result.route else "")
+    if result.grammar:
+        yield "held to a grammar"
     yield f"{result.usage.completion_tokens} tokens"
     if result.finish_reason == "length":
         yield "cut off, see --max-new-tokens"

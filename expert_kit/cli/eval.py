@@ -10,21 +10,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expert_kit.cli.engine import open_engine
+from expert_kit.cli.matrix import all_scores, read_domains, run_matrix, show_matrix
 from expert_kit.cli.options import Device, Dtype, Json, Quantization, read_choice
 from expert_kit.cli.output import emit, emit_json, write_whole
 from expert_kit.cli.quiet import quiet_libraries
 from expert_kit.cli.suites import recipe_file, run_suites, some_suites_of
+from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from expert_kit.evaluation import Score
 
 
 def evaluate(
-    target: Annotated[str, typer.Argument(help="An expert, an adapter folder, mix:..., auto or base.", show_default=False)],
-    recipe: Annotated[Path, typer.Option("--recipe", help="The recipe whose tests to run, or its folder.")],
+    target: Annotated[str | None, typer.Argument(help="An expert, an adapter folder, mix:..., auto or base.", show_default=False)] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="The recipe whose tests to run, or its folder.", show_default=False)
+    ] = None,
     experts: Annotated[
         list[str] | None, typer.Option("--experts", help="Compare with this choice; may repeat; base if not given.", show_default=False)
     ] = None,
+    routed: Annotated[bool, typer.Option("--routed", help="Compare with what the router picks, too.")] = False,
+    matrix: Annotated[
+        list[str] | None,
+        typer.Option("--matrix", help="NAME=RECIPE, repeated: each of these experts on the tests of all.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --matrix: folder for table, JSON and heat map.", show_default=False)] = None,
     cases: Annotated[Path | None, typer.Option(help="File for every single answer, as JSON lines.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of every test set.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts in one batch.")] = 16,
@@ -38,12 +48,25 @@ def evaluate(
     from expert_kit.evaluation import build_report, markdown_table
     from expert_kit.training import load_recipe, prepare_data
 
+    if matrix:
+        if target is not None or recipe is not None:
+            raise UsageError("--matrix names experts and recipes itself", hint="leave out EXPERT and --recipe", code="eval_incomplete")
+        domains = read_domains(matrix)
+        with open_engine(domains[0].base, device=device, dtype=dtype, quantization=quantization) as engine:
+            results = run_matrix(engine, domains, batch_size=batch_size, limit=limit)
+        if cases is not None:
+            write_whole(cases, _lines(all_scores(results)))
+        show_matrix(results, out, as_json=json)
+        return
+    if target is None or recipe is None:
+        raise UsageError("nothing to evaluate", hint="name an expert and --recipe, or --matrix NAME=RECIPE", code="eval_incomplete")
     path = recipe_file(recipe)
     loaded = load_recipe(path)
     suites = some_suites_of(loaded, path)
     if loaded.dataset.prepare and not all(suite.path.is_file() for suite in suites):
         prepare_data(loaded, path.parent)
-    choices = {text: read_choice(text) for text in dict.fromkeys([*(experts or ["base"]), target])}
+    compared = [*(experts or ["base"]), *(["auto"] if routed else []), target]
+    choices = {text: read_choice(text) for text in dict.fromkeys(compared)}
     with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:
         scores = run_suites(engine, suites, choices, batch_size=batch_size, limit=limit)
     if cases is not None:

@@ -38,6 +38,7 @@ EXIT_CODES: Final[dict[type[errors.ExpertKitError], int]] = {
     errors.RecipeError: 6,
     errors.UnknownNameError: 6,
     errors.DataError: 6,
+    errors.GrammarError: 6,
     errors.CapacityError: 7,
     errors.TransferError: 8,
     errors.RegistryError: 9,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,10 +28,16 @@ Seed = Annotated[int | None, typer.Option(help="Makes a sampled answer repeatabl
 Stop = Annotated[list[str] | None, typer.Option(help="End the answer before this text; may repeat.", show_default=False)]
 Logprobs = Annotated[bool, typer.Option("--logprobs", help="With --json: how likely the model thought each token.")]
 TopLogprobs = Annotated[int, typer.Option(help="With --logprobs: also the likeliest tokens at each place, up to 20.")]
+Grammar = Annotated[Path | None, typer.Option("--grammar", help="Hold the answer to the grammar in this .lark file.", show_default=False)]
+NoGrammar = Annotated[bool, typer.Option("--no-grammar", help="Answer freely, also where the expert carries a grammar.")]
+ByTask = Annotated[
+    bool, typer.Option("--by-task", help="Take length, temperature and top-p, where not given, from the expert or the kind of task.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail with exit code 11 if the router finds no expert.")]
 
 
 def generate(
+    context: typer.Context,
     prompt: Prompt = None,
     expert: Experts = None,
     base: Base = "smollm2-135m",
@@ -45,6 +52,9 @@ def generate(
     stop: Stop = None,
     logprobs: Logprobs = False,
     top_logprobs: TopLogprobs = 0,
+    grammar: Grammar = None,
+    no_grammar: NoGrammar = False,
+    by_task: ByTask = False,
     strict: Strict = False,
     device: Device = "auto",
     dtype: Dtype = "bfloat16",
@@ -54,6 +64,8 @@ def generate(
     """Answer one prompt. The answer streams to stdout, who gave it goes to stderr."""
     if logprobs and not json:
         raise UsageError("--logprobs needs --json", hint="add --json; a text on a terminal has no room for them")
+    if grammar is not None and no_grammar:
+        raise UsageError("--grammar and --no-grammar exclude each other", hint="leave out one of them")
     text, experts = read_prompt(prompt), read_choices(expert)
     sampling: dict[str, Any] = {
         "max_new_tokens": max_new_tokens,
@@ -67,6 +79,8 @@ def generate(
         "stop": tuple(stop or ()),
         "logprobs": logprobs,
         "top_logprobs": top_logprobs,
+        "grammar": grammar or (None if no_grammar else "expert"),
+        "by_task": left_to_task(context) if by_task else (),
     }
     check_request(experts, sampling)
     with open_engine(base, device=device, dtype=dtype, quantization=quantization) as engine:
@@ -77,13 +91,22 @@ def generate(
     note_answer(result)
 
 
+def left_to_task(context: typer.Context) -> tuple[str, ...]:
+    """Options that ``--by-task`` decides: those that the command line does not give."""
+    sources = {name: context.get_parameter_source(name) for name in ("max_new_tokens", "temperature", "top_p")}
+    return tuple(name for name, source in sources.items() if source is not None and source.name == "DEFAULT")
+
+
 def check_request(experts: Choice, sampling: dict[str, Any]) -> None:
     """Refuse bad words before the base model is loaded."""
     quiet_libraries()
     from expert_kit.inference import SamplingOptions, parse_selection
+    from expert_kit.inference.grammar import read_grammar
 
     parse_selection(experts)
     SamplingOptions(**sampling)
+    if isinstance(sampling.get("grammar"), Path):
+        read_grammar(sampling["grammar"])
 
 
 def stream_answer(engine: ExpertEngine, prompt: Any, experts: Choice, **options: Any) -> GenerationResult:

@@ -49,7 +49,7 @@ def _lines(expert: InstalledExpert, examples: list[RoutingExample]) -> Iterator[
     yield "trust", " by ".join([expert.trust, *([", ".join(expert.signers)] if expert.signers else [])])
     yield "warnings", ", ".join(expert.warnings) or "none"
     yield "base", f"{expert.base.id} ({expert.base_match})"
-    yield "adapter", f"LoRA, rank {adapter.r}, alpha {adapter.lora_alpha}, {adapter.dtype}, on {', '.join(adapter.target_modules)}"
+    yield "adapter", adapter.describe()
     yield "routing", f"{len(examples)} examples" + (f', such as "{examples[0].text}"' if examples else "")
     for entry in expert.files:
         yield "file", f"{entry.path}  {entry.size} bytes  {entry.sha256}"

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expert_kit.cli.experts import expert_json
-from expert_kit.cli.installing import AllowDowngrade, AllowMissingBase, Indexes, Pre, describe, offer, show_proposal, terms
+from expert_kit.cli.installing import (
+    AllowDowngrade,
+    AllowMissingBase,
+    Indexes,
+    Pre,
+    describe,
+    offer,
+    show_proposal,
+    tell_passed_over,
+    terms,
+)
 from expert_kit.cli.options import Json
 from expert_kit.cli.output import emit, emit_json, note
 from expert_kit.errors import UsageError
@@ -36,7 +46,9 @@ def install(
     ] = False,
     frozen: Annotated[bool, typer.Option("--frozen", help="Exactly what the lock file says, or nothing.")] = False,
     lock: Annotated[Path, typer.Option("--lock", help="The lock file for --frozen.")] = Path("expert.lock"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; signatures are not checked.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done; signatures of named files are not checked.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Verify and install archives and what they require. All of them are installed, or none is."""
@@ -56,6 +68,7 @@ def install(
     if dry_run:
         show_proposal(proposal, dry_run=True, json=json)
         return
+    tell_passed_over(proposal)
     _report(registry, proposal, carry_out(registry, proposal, accepted), json=json)
 
 

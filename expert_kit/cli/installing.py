@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from expert_kit.cli.lookalikes import warn_of_lookalikes
 from expert_kit.cli.output import ask, emit, emit_json, is_interactive, note
 from expert_kit.names import printable
 
@@ -32,6 +34,7 @@ WARNINGS: Final = {
     "base_family": "made on another copy of the base model than the one here",
     "adapter_norm_outlier": "some of its weights are unusually large; see `expert-kit validate`",
     "base_pending": "its base model is not here; what depends on it is checked when it is first used",
+    "name_confusable": "its name or publisher looks like another one that is installed; look twice whose it is",
     "probe_missing": "it brings no probe: what it does on this base model was not checked",
     "signature_first_use": "its key is trusted from now on",
     "signature_missing": "installed without a signature: nobody vouches for it",
@@ -84,10 +87,12 @@ def describe(expert: InstalledExpert, because: Sequence[str]) -> None:
 
 
 def show_proposal(proposal: Proposal, *, dry_run: bool, json: bool) -> None:
-    """The steps of a plan as data."""
+    """The steps of a plan as data; what was passed over is told."""
     if json:
-        emit_json({"dry_run": dry_run, "steps": proposal.to_json()})
+        passed_over = [{**asdict(one), "path": str(one.path)} for one in proposal.passed_over]
+        emit_json({"dry_run": dry_run, "steps": proposal.to_json(), "passed_over": passed_over})
         return
+    tell_passed_over(proposal)
     for step in proposal.plan.steps:
         was = f" (now {step.previous})" if step.previous and step.action != "keep" else ""
         emit(f"{step.action} {step.candidate.ref}{was}: {printable('; '.join(step.because))}")
@@ -95,8 +100,17 @@ def show_proposal(proposal: Proposal, *, dry_run: bool, json: bool) -> None:
         note("nothing to do")
 
 
+def tell_passed_over(proposal: Proposal) -> None:
+    """Warn of the archives that were left out of the plan."""
+    from expert_kit.registry.screening import lines_of
+
+    for line in lines_of(proposal.passed_over):
+        note(f"warning: {printable(line)}")
+
+
 def _ask(use: FirstUse) -> bool:
     note(f"{use.full_name} is signed by a key that has not been seen before:")
     note(f"  {use.key_id}")
+    warn_of_lookalikes(use.publisher)
     note(f"Compare it with the fingerprint that the publisher {use.publisher} has announced elsewhere.")
     return ask(f"Trust this key for {use.scope} from now on?")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +18,7 @@ from expert_kit.cli.base import base
 from expert_kit.cli.chat import chat
 from expert_kit.cli.coercion import LeanCommand, LeanGroup
 from expert_kit.cli.convert import convert
+from expert_kit.cli.dataset import dataset
 from expert_kit.cli.doctor import doctor
 from expert_kit.cli.eval import evaluate
 from expert_kit.cli.exits import BUG, INTERRUPTED, OK, OUTPUT_CLOSED, exit_code
@@ -31,6 +35,7 @@ from expert_kit.cli.merge import merge
 from expert_kit.cli.oms import oms
 from expert_kit.cli.output import emit, is_debugging, note, set_up_streams, show_error
 from expert_kit.cli.package import package
+from expert_kit.cli.recipe import recipe
 from expert_kit.cli.revoke import revoke
 from expert_kit.cli.rollback import rollback
 from expert_kit.cli.route import route
@@ -41,10 +46,11 @@ from expert_kit.cli.train import train
 from expert_kit.cli.trust import trust
 from expert_kit.cli.uninstall import uninstall
 from expert_kit.cli.update import update
+from expert_kit.cli.use import use
 from expert_kit.cli.validate import validate
 from expert_kit.cli.verify import verify
 from expert_kit.cli.yank import yank
-from expert_kit.errors import ExpertKitError, UsageError
+from expert_kit.errors import CapacityError, ExpertKitError, UsageError
 
 COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "base": (base, ""),
@@ -60,10 +66,13 @@ COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "update": (update, "Example: expert-kit update --index dist --dry-run"),
     "uninstall": (uninstall, "Example: expert-kit uninstall expert-kit/sql --yes"),
     "rollback": (rollback, "Example: expert-kit rollback expert-kit/sql"),
+    "use": (use, "Example: expert-kit use expert-kit/sql@0.2.0"),
     "lock": (lock, "Example: expert-kit lock --out expert.lock"),
     "export": (export, "Example: expert-kit export expert-kit/sql plain/sql"),
     "doctor": (doctor, "Example: expert-kit doctor --repair"),
     "gc": (gc, "Example: expert-kit gc --dry-run"),
+    "dataset": (dataset, ""),
+    "recipe": (recipe, ""),
     "train": (train, "Example: expert-kit train recipes/sql --set num_train_epochs=2"),
     "eval": (evaluate, "Example: expert-kit eval runs/sql/adapter --recipe recipes/sql --limit 50"),
     "package": (package, "Example: expert-kit package experts/sql --out dist"),
@@ -83,6 +92,8 @@ COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "validate": (validate, "Example: expert-kit validate dist/expert-kit.sql-0.1.0.expert"),
 }
 """Every command and the last line of its help; the order is that of ``--help``."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def _print_version(wanted: bool) -> None:
@@ -135,6 +146,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as error:
         return _exit_of(error)
+    except OSError as error:
+        return _full(error, as_json=as_json) if error.errno in _FULL else _bug(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last place: a bug of ours, or what no room foresaw
         return _bug(error, as_json=as_json)
     return outcome if isinstance(outcome, int) else OK
@@ -157,6 +170,16 @@ def _exit_of(error: SystemExit) -> int:
     if isinstance(error.__context__, BrokenPipeError):
         return OUTPUT_CLOSED
     return error.code if isinstance(error.code, int) else OK if error.code is None else BUG
+
+
+def _full(error: OSError, *, as_json: bool) -> int:
+    # What could not be written is still in the buffer, and the interpreter tries again when it ends.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    hint = "free some space, or send the output somewhere else"
+    full = CapacityError(f"cannot write the output: {error.strerror}", hint=hint, code="output_unwritable")
+    show_error(full, as_json=as_json)
+    return exit_code(full)
 
 
 def _bug(error: Exception, *, as_json: bool) -> int:

@@ -21,6 +21,7 @@ import typer
 
 from expert_kit.errors import CapacityError, DataError, ExpertKitError, LockError, RecipeError, ResolutionError
 from expert_kit.names import printable
+from expert_kit.whole_file import replace_whole
 
 _SEVERAL_LINES = (RecipeError, DataError, ResolutionError, LockError)
 """Errors that list what is wrong; they escape foreign text themselves. In other messages a line break is not ours."""
@@ -55,10 +56,16 @@ def note(text: str) -> None:
 
 def emit_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns of data, aligned; cells may be package text."""
-    cells = [list(headers), *(list(map(printable, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    line = "  ".join(f"%-{width}s" for width in widths)
-    emit("\n".join([(line % tuple(row)).rstrip() for row in cells]))
+    cells = [headers, *rows]
+    if not "".join(map("".join, cells)).isprintable():  # one look at everything is much faster than one at each of 50,000 cells
+        cells = [list(map(printable, row)) for row in cells]
+    columns = [_aligned(column) for column in zip(*cells, strict=True)]
+    typer.echo("\n".join(map(str.rstrip, map("  ".join, zip(*columns, strict=True)))))
+
+
+def _aligned(column: Sequence[str]) -> list[str]:
+    width = max(map(len, column))
+    return [cell.ljust(width) for cell in column]
 
 
 def terminal_safe(text: str) -> str:
@@ -132,21 +139,9 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         CapacityError: ``output_unwritable``.
     """
-    import tempfile  # costs as much as all the rest of this file, and few commands write files
-
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        replace_whole(path, text.encode(), mode=0o644)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         message = f"cannot write {path}: {error.strerror}"
         raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error

@@ -31,6 +31,13 @@ def package(
         Path | None, typer.Option(help="With --dtype: run this recipe's tests before and after the conversion.", show_default=False)
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="With --recipe: only the first rows of every test set.")] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(help="JSON of `eval --matrix`: refuse the expert if a sibling is as good on its tests.", show_default=False),
+    ] = None,
+    allow_worse: Annotated[
+        bool, typer.Option("--allow-worse", help="Pack it even if its tests say that it is no better than the base; the archive says so.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Pack an adapter into an archive. An expert.yaml describes it."""
@@ -44,7 +51,8 @@ def package(
     if out.suffix != ".expert":
         make_folder(out)
     records = BaseStore(bases_dir()).records()
-    results = _evaluate(source, recipe, limit) if recipe is not None else []
+    gate = check_gate(source, matrix, allow_worse=allow_worse)
+    results = [*gate, *(_evaluate(source, recipe, limit) if recipe is not None else [])]
     archive = pack(source, out, records, probes=None if no_probe else Probing(), dtype=wanted, results=results)
     manifest, probes = _keep_probes(archive, records)
     changes = [result for result in manifest.eval or () if result.suite.startswith("conversion:")] if wanted else []
@@ -80,6 +88,19 @@ def _check_ranges(source: Path) -> None:
     bad = [f"{name}: {text!r} is not a version range" for name, text in ranges.items() if not is_range(text)]
     if bad:
         raise ManifestError("; ".join(bad), hint="write ranges as npm does, such as ^1.2 or >=1.0.0 <2", code="source_invalid")
+
+
+def check_gate(source: Path, matrix: Path | None = None, *, allow_worse: bool = False) -> list[EvalResult]:
+    """Refuse an expert that is no better than the base, or than a sibling; see ``archive.gate``."""
+    from expert_kit.archive import load_source, pass_gate
+
+    loaded = load_source(source)
+    gate = pass_gate(loaded.name, loaded.eval, matrix, allow_worse=allow_worse)
+    if gate:
+        note("warning: packed although its tests say that it is no better; the archive says so")
+    if not loaded.eval:
+        note("warning: without an evaluation nobody sees that it is better than the base")
+    return gate
 
 
 def _emit(archive: Path, manifest: Manifest, probes: dict[str, Probe], changes: list[EvalResult]) -> None:

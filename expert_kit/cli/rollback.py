@@ -26,4 +26,4 @@ def rollback(
         emit_json(expert_json(now))
         return
     emit(str(now.ref))
-    note(f"current instead of {before.ref}, which is still installed")
+    note(f"current instead of {before.ref}, which is still installed; to go forward again: expert-kit use {before.ref}")

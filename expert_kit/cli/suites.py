@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from expert_kit.cli.progress import ProgressLine
 from expert_kit.errors import RecipeError
+from expert_kit.names import printable
 
 if TYPE_CHECKING:
     from expert_kit.evaluation import Score, Suite
@@ -22,12 +23,28 @@ def recipe_file(path: Path) -> Path:
 
 
 def suites_of(recipe: Recipe, folder: Path) -> list[Suite]:
-    """The recipe's test sets; an unknown task is refused here, before anything expensive."""
+    """The recipe's test sets; an unknown task or a missing grammar is refused here, before anything expensive.
+
+    Raises:
+        UnknownNameError: a task. RecipeError: ``recipe_grammar``.
+    """
     from expert_kit.evaluation import Suite, task
 
     for test in recipe.tests.values():
         task(test.task)
-    return [Suite(name, folder / test.path, test.task, test.max_new_tokens) for name, test in recipe.tests.items()]
+    return [
+        Suite(name, folder / test.path, test.task, test.max_new_tokens, _grammar(folder, name, test.grammar))
+        for name, test in recipe.tests.items()
+    ]
+
+
+def _grammar(folder: Path, suite: str, named: Path | None) -> Path | None:
+    if named is None:
+        return None
+    path = folder / named
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        raise RecipeError(f"tests.{suite}.grammar: there is no file {printable(str(named))} in {folder}", code="recipe_grammar")
+    return path
 
 
 def some_suites_of(recipe: Recipe, path: Path) -> list[Suite]:

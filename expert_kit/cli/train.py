@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from expert_kit.cli.options import Device, Json
+from expert_kit.cli.options import Device, Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, note, write_whole
 from expert_kit.cli.progress import ProgressLine, duration
 from expert_kit.cli.quiet import quiet_libraries
+from expert_kit.cli.secrets import load_key
 from expert_kit.cli.suites import recipe_file, run_suites, suites_of
+from expert_kit.cli.train_package import check_source, pack_run, show_packed
 from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from expert_kit.adapters import BaseModel
+    from expert_kit.signing import PrivateKey
     from expert_kit.training import Progress, Recipe, TrainingResult
 
 
@@ -30,6 +33,14 @@ def train(
     changes: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE instead of what the recipe says; may repeat.")] = None,
     no_eval: Annotated[bool, typer.Option("--no-eval", help="Leave out the recipe's tests.")] = False,
     with_base: Annotated[bool, typer.Option("--with-base", help="Run the tests on the bare base model too.")] = False,
+    package: Annotated[
+        Path | None, typer.Option("--package", help="Folder for an archive of the tested expert, packed from the recipe's expert/.")
+    ] = None,
+    sign: Annotated[str | None, typer.Option("--sign", help="With --package: name of the own key to sign it with.")] = None,
+    passphrase_file: PassphraseFile = None,
+    allow_worse: Annotated[
+        bool, typer.Option("--allow-worse", help="With --package: pack it even if it is no better than the base; the archive says so.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train an adapter, then test it. The recipe names data, settings and tests."""
@@ -43,13 +54,36 @@ def train(
         prepare_data(loaded, path.parent)
         emit_files(loaded, path.parent, as_json=json)
         return
+    source, key = _packing(path.parent, package, sign, passphrase_file, tested=bool(suites) and not no_eval)
     base = _load_base(loaded, device)
     prepare_data(loaded, path.parent)
     folder = output or Path("runs") / (path.parent.resolve().name if path.stem == "recipe" else path.stem)
     result = _train(loaded, path, base, folder, resume=resume)
-    report = {} if no_eval or not suites else _evaluate(base, result, suites, folder, with_base=with_base, show=not json)
+    compared = with_base or package is not None
+    report = {} if no_eval or not suites else _evaluate(base, result, suites, folder, with_base=compared, show=not json)
+    packed = pack_run(source, result, folder, package, key, allow_worse=allow_worse) if package is not None and source is not None else {}
     if json:
-        emit_json({**_plain(result), **report})
+        emit_json({**_plain(result), **report, **packed})
+    elif packed:
+        show_packed(packed)
+
+
+def _packing(
+    folder: Path, package: Path | None, sign: str | None, passphrase_file: Path | None, *, tested: bool
+) -> tuple[Path | None, PrivateKey | None]:
+    """What packing will need, looked for before hours of training.
+
+    Raises:
+        UsageError: ``sign_without_package``, ``package_untested``, ``recipe_without_expert``; see :func:`load_key`.
+    """
+    if package is None:
+        if sign is not None:
+            raise UsageError("--sign signs the archive that --package makes", hint="add --package FOLDER", code="sign_without_package")
+        return None, None
+    if not tested:
+        message = "an expert is packaged with the scores of its recipe's tests"
+        raise UsageError(message, hint="leave out --no-eval, and name test sets under tests:", code="package_untested")
+    return check_source(folder), load_key(sign, passphrase_file) if sign is not None else None
 
 
 def read_changes(changes: list[str] | None) -> dict[str, Any]:

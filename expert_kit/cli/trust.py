@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from expert_kit.cli.exits import UNSOUND
+from expert_kit.cli.lookalikes import warn_of_lookalikes
 from expert_kit.cli.options import Json
 from expert_kit.cli.output import ask, emit, emit_json, emit_table, is_interactive, note
 from expert_kit.errors import SignatureError, UsageError
@@ -207,6 +208,7 @@ def trust_key(what: str, scope: str, expires: str, *, as_json: bool) -> None:
             "a key is trusted for a scope", hint=f"expert-kit trust add {fingerprint} --scope 'NS/*'", code="trust_scope_missing"
         )
     policy = trust_store().trust(scope, fingerprint, expires=expires)
+    warn_of_lookalikes(scope.split("/")[0])
     if as_json:
         emit_json(_plain(policy))
         return

@@ -22,7 +22,7 @@ def update(
     index: Indexes = None,
     pre: Pre = False,
     allow_missing_base: AllowMissingBase = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; signatures are not checked.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     json: Json = False,
 ) -> None:
     """Install the newest versions that fit together. All or nothing; the old versions stay, see `expert-kit rollback`."""

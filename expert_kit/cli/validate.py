@@ -14,14 +14,19 @@ from expert_kit.names import printable
 
 
 def validate(
-    archive: Annotated[Path, typer.Argument(help="An .expert file.", show_default=False)], signature: Signature = None, json: Json = False
+    archive: Annotated[Path, typer.Argument(help="An .expert file.", show_default=False)],
+    signature: Signature = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Measure what it does on the base models here, as an install would.")] = False,
+    json: Json = False,
 ) -> None:
     """List every problem of an archive. Exit code 4 if no installation would take it; trust is not asked."""
     from expert_kit.base_models import BaseStore
+    from expert_kit.cli.probing import Probing
     from expert_kit.registry import bases_dir
     from expert_kit.registry.archives import check_archive
 
-    report = check_archive(archive, BaseStore(bases_dir()).records(), read_signature(signature))
+    runner = Probing().run if probe else None
+    report = check_archive(archive, BaseStore(bases_dir()).records(), read_signature(signature), runner)
     if json:
         emit_json(report.to_json())
     else:

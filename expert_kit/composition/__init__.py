@@ -1,8 +1,20 @@
 """Turns adapters and weights into one adapter."""
 
-from expert_kit.composition.cat import cat, cat_adapters, gain_error
+from expert_kit.composition.cat import cat, cat_adapters
 from expert_kit.composition.into_base import BaseMerge
 from expert_kit.composition.merge import METHODS, Merged, merge_adapters
 from expert_kit.composition.options import MergedLayer, MergeOptions
+from expert_kit.composition.rules import check_mix, prompt_in_weights
 
-__all__ = ["METHODS", "BaseMerge", "MergeOptions", "Merged", "MergedLayer", "cat", "cat_adapters", "gain_error", "merge_adapters"]
+__all__ = [
+    "METHODS",
+    "BaseMerge",
+    "MergeOptions",
+    "Merged",
+    "MergedLayer",
+    "cat",
+    "cat_adapters",
+    "check_mix",
+    "merge_adapters",
+    "prompt_in_weights",
+]

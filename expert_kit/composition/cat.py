@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from expert_kit.adapters import Adapter, LoraWeights
+from expert_kit.adapters import Adapter, LoraWeights, combined
+from expert_kit.composition.rules import gain_error
 from expert_kit.errors import IncompatibleAdapterError, NotComposableError
 
 
@@ -15,7 +16,8 @@ def cat(adapters: Sequence[LoraWeights], weights: Sequence[float]) -> LoraWeight
     """Join factors of one layer along the rank axis; equals the weighted sum of their deltas.
 
     Args:
-        adapters: factors ``a`` (r_i, in) and ``b`` (out, r_i) with scaling in ``b``, all of one dtype and device.
+        adapters: factors ``a`` (r_i, in) and ``b`` (out, r_i) with scaling in ``b``, all of one dtype and device; or of rank 0, which
+            only scale: their gains are multiplied.
         weights: one per adapter, any sign, not normalised here.
 
     Returns:
@@ -31,21 +33,14 @@ def cat(adapters: Sequence[LoraWeights], weights: Sequence[float]) -> LoraWeight
     if any(factors.gain for factors in adapters):
         if len(adapters) == 1 and weights[0] == 1:
             return adapters[0]
-        raise gain_error()
+        if not all(one.gain and one.rank == 0 and weight == 1 for one, weight in zip(adapters, weights, strict=True)):
+            raise gain_error()
+        return LoraWeights(adapters[0].a, adapters[0].b, combined(one.gain for one in adapters if one.gain))
     if not all(math.isfinite(weight) for weight in weights):
         raise NotComposableError(f"the weights of a mix must be finite numbers, not {list(weights)}")
     return LoraWeights(
         a=torch.cat([factors.a for factors in adapters]),
         b=torch.cat([factors.b * weight for factors, weight in zip(adapters, weights, strict=True)], dim=1),
-    )
-
-
-def gain_error() -> NotComposableError:
-    """What a DoRA adapter gets that is not alone."""
-    return NotComposableError(
-        "a DoRA adapter scales what the base says, so it has no part in a sum: it runs alone, at weight 1",
-        hint="select it alone, or train it with use_dora: false",
-        code="dora_in_mix",
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from expert_kit.adapters import Adapter
+from expert_kit.adapters import Adapter, Gain, LoraWeights
 from expert_kit.errors import NotComposableError
 
 
@@ -20,7 +20,7 @@ class BaseMerge:
 
         Args:
             layers: the base's own linear layers by module path.
-            adapter: factors with weights and scaling in B; the sum is made in float32 and rounded once.
+            adapter: factors with weights and scaling in B, and gains; the sum is made in float32 and rounded once.
 
         Raises:
             NotComposableError: ``base_quantized``, a layer has no weights to add to.
@@ -33,18 +33,34 @@ class BaseMerge:
                     hint="load the base with quantization none",
                     code="base_quantized",
                 )
-        self._saved = {path: (layer.get_parameter("weight"), layer.get_parameter("weight").clone()) for path, layer in touched.items()}
-        for path, (weight, original) in self._saved.items():
-            one, turned = adapter[path], isinstance(touched[path], Conv1D)
-            dense = original.float().T if turned else original.float()
-            merged = (dense * one.gain.factor[:, None] if one.gain else dense) + one.b.float() @ one.a.float()
-            # In place: a fused layer beside this one reads the same memory.
-            with torch.no_grad():
-                weight.copy_(merged.T if turned else merged)
+        named = [
+            (path, layer, name, own)
+            for path, layer in touched.items()
+            for name in ("weight", "bias")
+            if (own := getattr(layer, name, None)) is not None
+        ]
+        self._saved = [(own, own.detach().clone()) for _, _, _, own in named]
+        # In place: a fused layer beside this one reads the same memory.
+        with torch.no_grad():
+            for path, layer, name, own in named:
+                own.copy_(_changed(own, adapter[path], name, turned=isinstance(layer, Conv1D)))
 
     def undo(self) -> None:
         """Put the saved weights back; a second call does nothing."""
         with torch.no_grad():
-            for weight, original in self._saved.values():
-                weight.copy_(original)
-        self._saved = {}
+            for own, original in self._saved:
+                own.copy_(original)
+        self._saved = []
+
+
+def _changed(own: torch.Tensor, one: LoraWeights, name: str, *, turned: bool) -> torch.Tensor:
+    """What an adapter makes of the weight (out, in), which lies turned in some layers, or of the bias (out,)."""
+    gain = one.gain or Gain(None)
+    factor = 1.0 if gain.factor is None else gain.factor
+    if name == "bias":
+        return own.float() * factor + (0.0 if gain.shift is None else gain.shift)
+    dense = own.float().T if turned else own.float()
+    dense = dense if gain.factor is None else dense * gain.factor[:, None]
+    dense = dense if gain.reads is None else dense * gain.reads
+    merged = dense + one.b.float() @ one.a.float()
+    return merged.T if turned else merged

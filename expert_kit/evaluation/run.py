@@ -27,6 +27,8 @@ class Suite:
     task: str
     """A key of ``TASKS``."""
     max_new_tokens: int = 96
+    grammar: Path | None = None
+    """For the answers of adapter folders. An expert that is installed has its own, and the base answers freely."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Score:
     file_sha256: str
     """Of the suite's file."""
     cases: tuple[Case, ...] = field(repr=False)
+    grammars: tuple[str, ...] = ()
+    """Digests of the grammars that answers were held to."""
 
     @property
     def accuracy(self) -> float:
@@ -68,6 +72,7 @@ class Score:
         """Plain data; single answers on request."""
         summary = {name: getattr(self, name) for name in ("suite", "experts", "passed", "total", "file_sha256")}
         summary |= {"accuracy": round(self.accuracy, 4), "interval": [round(bound, 4) for bound in self.interval]}
+        summary |= {"grammars": list(self.grammars)} if self.grammars else {}
         return summary | ({"cases": [asdict(case) for case in self.cases]} if cases else {})
 
 
@@ -106,9 +111,14 @@ def run_suite(
     rows = rows[:limit]
     order = sorted(range(len(rows)), key=lambda at: len(rows[at]["prompt"]))
     cases: dict[int, Case] = {}
+    grammars: set[str] = set()
+    options: dict[str, Any] = {"max_new_tokens": suite.max_new_tokens}
+    if suite.grammar is not None and isinstance(experts, Path):
+        options["grammar"] = suite.grammar
     for batch in _batches(order, batch_size):
         prompts = [rows[at]["prompt"] for at in batch]
-        answers = engine.generate(prompts, [experts] * len(prompts), max_new_tokens=suite.max_new_tokens)
+        answers = engine.generate(prompts, [experts] * len(prompts), **options)
+        grammars.update(answer.grammar.digest for answer in answers if answer.grammar is not None)
         for at, answer in zip(batch, answers, strict=True):
             verdict = check(answer.text, rows[at])
             identity = str(rows[at].get("id", at + 1))
@@ -116,7 +126,7 @@ def run_suite(
         if report:
             report(len(cases), len(rows))
     ordered = tuple(cases[at] for at in sorted(cases))
-    return Score(suite.name, _label(experts), sum(case.ok for case in ordered), len(ordered), digest, ordered)
+    return Score(suite.name, _label(experts), sum(case.ok for case in ordered), len(ordered), digest, ordered, tuple(sorted(grammars)))
 
 
 def _label(experts: Experts) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from expert_kit.errors import UnknownNameError
-from expert_kit.evaluation import cron_schedule, derivative, iso_date, json_object, spelling, sql_execution
+from expert_kit.evaluation import cron_schedule, derivative, exact_match, iso_date, json_object, spelling, sql_execution
 from expert_kit.evaluation.verdict import Verdict
 
 Check = Callable[[str, Mapping[str, Any]], Verdict]
@@ -16,6 +16,7 @@ Check = Callable[[str, Mapping[str, Any]], Verdict]
 TASKS: dict[str, Check] = {
     "cron": cron_schedule.check,
     "derivative": derivative.check,
+    "exact": exact_match.check,
     "iso_date": iso_date.check,
     "json_object": json_object.check,
     "spelling": spelling.check,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from expert_kit.adapters import RowMix
-from expert_kit.composition import gain_error
+from expert_kit.composition import check_mix
 from expert_kit.errors import CapacityError, NotComposableError, RouteAbstainedError
 from expert_kit.inference.experts import ExpertSource, Loaded
+from expert_kit.inference.grammar import Grammar
 from expert_kit.inference.prompts import Message, query_of
 from expert_kit.inference.results import UsedExpert
 from expert_kit.inference.routes import Routes
@@ -25,6 +26,8 @@ class Composition:
     used: tuple[UsedExpert, ...] = ()
     route: RouteDecision | None = None
     warnings: tuple[str, ...] = ()
+    grammars: tuple[Grammar, ...] = ()
+    """Different ones that the experts carry."""
 
     @property
     def abstained(self) -> bool:
@@ -37,16 +40,16 @@ class Composer:
 
     def __init__(self, source: ExpertSource, routes: Routes) -> None:
         self.source, self._routes = source, routes
-        self.merged: tuple[UsedExpert, ...] = ()
+        self.merged: Composition | None = None
         """What the base's own weights hold; nothing else can be selected then."""
 
     def compose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Composition:
         """Resolve a selection; ``held`` drops the references on its experts when it is closed."""
         route = None
-        if self.merged:
+        if self.merged is not None:
             if selection.auto or selection.members:
                 raise merged_error()
-            return Composition((), self.merged)
+            return replace(self.merged, slots=())
         if selection.auto:
             route, refs = self._routes.resolve(query_of(messages))
             if route.abstained and strict:
@@ -59,12 +62,22 @@ class Composer:
         if len({one.digest for one in loaded}) < len(loaded):
             names = ", ".join(one.name for one in loaded)
             raise NotComposableError(f"two of {names} are the same expert", hint="add up their weights", code="expert_twice")
-        if any(one.slot.gains for one in loaded) and weights != [1.0]:
-            raise gain_error()
+        try:
+            check_mix([one.slot.kind for one in loaded], weights)
+        except NotComposableError as error:
+            if route is None:
+                raise
+            # The router knows scores, not kinds; the best expert alone is what it would have chosen first.
+            best = weights.index(max(weights))
+            gone = ", ".join(one.name for one in loaded if one is not loaded[best])
+            left_out = [*left_out, f"{gone or 'its weight'} left out of the mix: {error.message}"]
+            loaded, weights = [loaded[best]], [1.0]
         used = tuple(UsedExpert(one.name, one.version, one.digest, weight) for one, weight in zip(loaded, weights, strict=True))
         # In one order, so that rows with one mix are seen to have it.
         slots = tuple((one.slot, weight) for one, weight in sorted(zip(loaded, weights, strict=True), key=lambda pair: pair[0].digest))
-        return Composition(slots, used, route, (*(warning for one in loaded for warning in one.warnings), *left_out))
+        warnings = (*(warning for one in loaded for warning in one.warnings), *left_out)
+        grammars = {one.grammar.digest: one.grammar for one in loaded if one.grammar is not None}
+        return Composition(slots, used, route, warnings, tuple(grammars.values()))
 
     def hold_all(self, selection: Selection, held: ExitStack, *, may_leave_out: bool) -> tuple[list[Loaded], list[str]]:
         """Take references, and warnings; where the router chose, what does not fit behind the first may be left out."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from expert_kit.routing import Signals
+from expert_kit.inference.sampling import SamplingOptions
+from expert_kit.routing import Signals, detect
 
 Sampling = dict[str, float | int]
 
@@ -67,7 +69,7 @@ def task_kind(text: str, signals: Signals) -> tuple[str, str]:
     return ("writing", f"it says {found!r}") if found else ("talk", "nothing special in it")
 
 
-def defaults_for(text: str, signals: Signals, manifest: dict[str, int] | None = None) -> Defaults:
+def defaults_for(text: str, signals: Signals, manifest: Mapping[str, int] | None = None) -> Defaults:
     """Sampling options for a prompt; a caller's own options go above them.
 
     Args:
@@ -86,3 +88,25 @@ def defaults_for(text: str, signals: Signals, manifest: dict[str, int] | None = 
     options["top_p"] = min(max(options["top_p"], 0.01), 1.0)
     options["max_new_tokens"] = min(max(int(options["max_new_tokens"]), 1), 4_096)
     return Defaults(kind, options, because + (f"; the expert sets {', '.join(sorted(given))}" if given else ""))
+
+
+def settle(options: SamplingOptions, text: str, manifest: Mapping[str, int], room: int) -> tuple[SamplingOptions, Defaults | None]:
+    """Fill in what ``options.by_task`` names; the rest stays as it is.
+
+    Args:
+        options: of the caller.
+        text: what the router looks at.
+        manifest: see :func:`defaults_for`.
+        room: tokens that the model's window leaves for an answer; no default goes beyond it.
+
+    Returns:
+        The options to use, and where they come from; ``None`` if nothing was to be filled in.
+    """
+    names = options.options_by_task
+    if not names:
+        return options, None
+    found = defaults_for(text, detect(text), manifest)
+    chosen: dict[str, Any] = {name: found.options[name] for name in names}
+    if "max_new_tokens" in chosen:
+        chosen["max_new_tokens"] = max(1, min(chosen["max_new_tokens"], room))
+    return replace(options, **chosen), Defaults(found.kind, chosen, found.because)

@@ -12,12 +12,14 @@ from typing import Any, Self, overload
 
 from expert_kit.adapters import BaseModel, SlotTable, base_layers, chat_ids, install_slots, load_base
 from expert_kit.base_models import DEFAULT_BASE, BaseStore
-from expert_kit.composition import BaseMerge, cat_adapters
+from expert_kit.composition import BaseMerge, cat_adapters, prompt_in_weights
 from expert_kit.errors import UsageError
 from expert_kit.inference.background import in_background
 from expert_kit.inference.composer import Composer, Composition
+from expert_kit.inference.constraint import GrammarCompiler
+from expert_kit.inference.defaults import Defaults, settle
 from expert_kit.inference.experts import ExpertSource
-from expert_kit.inference.prompts import Message, Prompt, is_single, to_messages, to_options
+from expert_kit.inference.prompts import Message, Prompt, is_single, query_of, to_messages, to_options
 from expert_kit.inference.request import Request
 from expert_kit.inference.resident import ResidentAdapters
 from expert_kit.inference.results import GenerationResult, StreamEvent, Usage
@@ -74,6 +76,7 @@ class ExpertEngine:
         self._scheduler = Scheduler(base, limits)
         self._routes = Routes(registry, base.record, encoder, routing)
         self._composer = Composer(self._source, self._routes)
+        self._grammars = GrammarCompiler(base, self._end_tokens)
 
     @classmethod
     def from_pretrained(
@@ -207,25 +210,27 @@ class ExpertEngine:
         Afterwards the weights are what they were, to the bit. Not while other threads generate.
 
         Raises:
-            NotComposableError: ``base_quantized``; ``base_merged``, it holds others. UsageError: ``batch_running``, or ``auto``.
-                Errors of :meth:`attach_experts`.
+            NotComposableError: ``base_quantized``; ``base_merged``, it holds others; ``soft_prompt_merged``.
+            UsageError: ``batch_running``, or ``auto``. Errors of :meth:`attach_experts`.
         """
         selection = parse_selection(experts)
         if selection.auto:
             raise UsageError("a router chooses for a prompt, and there is none", hint="name the experts", code="merge_auto")
         with ExitStack() as held:
             composition = self._composer.compose(selection, [], strict=False, held=held)
+            if any(slot.prompt for slot, _ in composition.slots):
+                raise prompt_in_weights()
             with self._scheduler.alone():
                 adapters = [slot.block.adapter(slot) for slot, _ in composition.slots]
                 mix = cat_adapters(adapters, [weight for _, weight in composition.slots])
                 merge = BaseMerge(base_layers(self.base.model, self.base.record.linears), mix)
-                self._composer.merged, self._scheduler.base_is_merged = composition.used, True
+                self._composer.merged, self._scheduler.base_is_merged = composition, True
             try:
                 yield
             finally:
                 with self._scheduler.alone(break_off=True):
                     merge.undo()
-                    self._composer.merged, self._scheduler.base_is_merged = (), False
+                    self._composer.merged, self._scheduler.base_is_merged = None, False
 
     def explain(self, prompt: str) -> RouteDecision:
         """What the router would do with a prompt, and why."""
@@ -286,10 +291,23 @@ class ExpertEngine:
         ids = chat_ids(self.base.tokenizer, messages)
         if not ids:
             raise UsageError("the prompt is empty, and this base has no chat template", code="prompt_invalid")
+        options, defaults = self._settled(options, messages, composition, len(ids))
         # Rows of one batch draw from different numbers, also when one seed is given for all.
         seeded = options if options.seed is None else replace(options, seed=(options.seed + index) % 2**63)
         mix = tuple(sorted((one.digest, one.weight) for one in composition.used))
-        return Request(ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, slots=composition.slots, mix=mix)
+        hold = self._grammars.hold(options.grammar, composition.grammars, messages)
+        return Request(
+            ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, slots=composition.slots, mix=mix, hold=hold, defaults=defaults
+        )
+
+    def _settled(
+        self, options: SamplingOptions, messages: list[Message], composition: Composition, prompt_length: int
+    ) -> tuple[SamplingOptions, Defaults | None]:
+        """What the caller left to the one expert's manifest, or to the kind of task."""
+        alone = composition.used[0] if len(composition.used) == 1 else None
+        known = self._source.parameters(alone.digest) if options.by_task and alone is not None and alone.version else {}
+        taken = prompt_length + sum(slot.prompt.tokens for slot, _ in composition.slots if slot.prompt)
+        return settle(options, query_of(messages), known, self._scheduler.longest_row - taken)
 
     @property
     def _end_tokens(self) -> frozenset[int]:
@@ -307,6 +325,8 @@ class ExpertEngine:
             finish_reason="stop" if request.ended else "length",
             usage=Usage(request.prompt_length, len(request.picked), request.reused),
             seed=request.sampler.seed,
-            warnings=composition.warnings,
+            warnings=(*composition.warnings, *request.hold.warnings),
+            grammar=request.hold.used,
+            defaults=request.defaults,
             logprobs=tuple(request.logprobs) if request.sampler.options.logprobs else None,
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from expert_kit.adapters import Adapter, BaseModel, Slot, base_layers, read_lora
+from expert_kit.adapters import AnyAdapter, BaseModel, Slot, read_adapter
 from expert_kit.archive import check_adapter, parse_header, spec_of_config
-from expert_kit.bases import AdapterSpec, BaseMatch, compare
+from expert_kit.bases import BaseMatch, compare
 from expert_kit.errors import BaseMismatchError, ExpertNotFoundError, IncompatibleAdapterError, UnsupportedMemberError, UsageError
+from expert_kit.inference.grammar import Grammar, grammar_of
 from expert_kit.inference.probe import ProbeBench
 from expert_kit.inference.resident import ResidentAdapters
 from expert_kit.inference.selection import Member
@@ -28,6 +30,8 @@ class Loaded:
     """Identity of the expert; of configuration and weights for a local folder."""
     slot: Slot
     warnings: tuple[str, ...] = ()
+    grammar: Grammar | None = None
+    """What it carries for its answers."""
 
 
 class ExpertSource:
@@ -35,6 +39,7 @@ class ExpertSource:
 
     def __init__(self, base: BaseModel, registry: Registry | None, resident: ResidentAdapters) -> None:
         self.base, self.registry, self.resident = base, registry, resident
+        self._grammars: dict[Digest, Grammar] = {}
 
     def acquire(self, member: Member) -> Loaded:
         """Load and take a reference; ``resident.release(digest)`` gives it back.
@@ -52,23 +57,37 @@ class ExpertSource:
         if expert.base_match == "pending":
             expert = self.registry.settle(expert.ref, [self.base.record], probe=self._bench().run)
         expert = self._on_this_base(expert)
-        warnings = (*_withdrawn(expert), *_check_base(expert, self.base))
+        grammar, unread = self._grammar(expert)
+        warnings = (*_withdrawn(expert), *_check_base(expert, self.base), *unread)
         slot = self.resident.acquire(expert.identity, lambda: self._read(expert))
-        return Loaded(expert.ref.full_name, expert.ref.version or "", expert.identity, slot, warnings)
+        return Loaded(expert.ref.full_name, expert.ref.version or "", expert.identity, slot, warnings, grammar)
 
-    def _read(self, expert: InstalledExpert) -> Adapter:
+    def _grammar(self, expert: InstalledExpert) -> tuple[Grammar | None, tuple[str, ...]]:
+        """The grammar that an expert carries, or a warning where it cannot be applied."""
+        assert self.registry is not None
+        entry = next((entry for entry in expert.files if entry.role == "grammar"), None)
+        if entry is None:
+            return None, ()
+        if not entry.path.endswith(".lark"):
+            return None, (f"{expert.ref}: its grammar is not applied, this version reads .lark files only",)
+        if expert.identity not in self._grammars:
+            self._grammars[expert.identity] = grammar_of(expert.ref.full_name, self.registry.read(entry.sha256))
+        return self._grammars[expert.identity], ()
+
+    def parameters(self, identity: Digest) -> dict[str, int]:
+        """The integer parameters that an installed expert's manifest has for routing and generation."""
+        assert self.registry is not None
+        # The bytes were checked at install and are of their digest, so that nothing has to be parsed but JSON.
+        routing = json.loads(self.registry.read(identity)).get("routing") or {}
+        return dict(routing.get("parameters") or {})
+
+    def _read(self, expert: InstalledExpert) -> AnyAdapter:
         assert self.registry is not None
         if any(entry.role == "probe" for entry in expert.files) and not is_probed(expert.identity, self.base.record):
             probe_installed(self.registry, expert, self.base.record, self._bench().run)
         # ``read`` hashes the very buffer that it returns.
         data = self.registry.read(expert.weights.sha256)
-        return self._factors(data, expert.adapter)
-
-    def _factors(self, data: bytes, spec: AdapterSpec) -> Adapter:
-        linears = self.base.record.linears
-        return read_lora(
-            data, spec, linears, device=self.base.device, dtype=self.base.model.dtype, layers=lambda: base_layers(self.base.model, linears)
-        )
+        return read_adapter(data, expert.adapter, self.base)
 
     def _on_this_base(self, expert: InstalledExpert) -> InstalledExpert:
         """The expert with its weights for the base of this engine, where it was installed for another of its bases."""
@@ -83,7 +102,7 @@ class ExpertSource:
         config, weights = (read_adapter_file(folder / name) for name in ("adapter_config.json", "adapter_model.safetensors"))
         digest = Digest(f"sha256:{hashlib.sha256(hashlib.sha256(config).digest() + hashlib.sha256(weights).digest()).hexdigest()}")
 
-        def load() -> Adapter:
+        def load() -> AnyAdapter:
             dtype = next(iter(parse_header(weights).values())).dtype
             spec = spec_of_config(config, dtype)
             problems = check_adapter(spec, weights, self.base.record.linears)
@@ -92,7 +111,7 @@ class ExpertSource:
                 raise IncompatibleAdapterError(
                     f"{folder}: {listed}", hint="use the base model that the adapter was made for", code=problems[0].code
                 )
-            return self._factors(weights, spec)
+            return read_adapter(weights, spec, self.base)
 
         return Loaded(str(folder), "", digest, self.resident.acquire(digest, load))
 

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from expert_kit import __version__
 from expert_kit.adapters import Adapter, LoraWeights, read_lora
 from expert_kit.archive import config_of_spec, parse_header, spec_of_config
-from expert_kit.bases import AdapterSpec, BaseMatch, BaseRecord, Linear, compare
+from expert_kit.bases import ADAPTER_KINDS, LORA, AdapterSpec, BaseMatch, BaseRecord, Linear, compare
 from expert_kit.composition import Merged, MergeOptions, merge_adapters
 from expert_kit.errors import BaseMismatchError, NotComposableError, UsageError
 from expert_kit.inference.experts import read_adapter_file
@@ -123,6 +123,12 @@ def _parent(member: Member, record: BaseRecord, registry: Registry | None) -> Pa
 
 
 def _read(weights: bytes, spec: AdapterSpec, record: BaseRecord) -> Adapter:
+    if spec.peft_type != LORA:
+        raise NotComposableError(
+            f"{ADAPTER_KINDS[spec.peft_type]} is no sum of deltas, so it does not merge into a new adapter",
+            hint="merge LoRA adapters; engine.merged() puts IA3 into the base for the time of a block",
+            code="kind_not_merged",
+        )
     return read_lora(weights, spec, record.linears, device=torch.device("cpu"), dtype=torch.float32)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from expert_kit.adapters import Adapter, BaseModel, base_layers, load_base, probe_logits, probe_prompts, read_lora
+from expert_kit.adapters import BaseModel, load_base, probe_logits, probe_prompts, read_adapter
 from expert_kit.archive import MAX_PROBE_IDS, PROBE_PROMPTS, PROBE_TOP, MeasuredPrompt, Probe, ProbePrompt
 from expert_kit.base_models import BaseStore
 from expert_kit.bases import AdapterSpec, BaseRecord
@@ -39,7 +39,7 @@ class ProbeBench:
         base = self._load(record)
         prompts = probe_prompts(base.tokenizer, texts, PROBE_PROMPTS, MAX_PROBE_IDS)
         with _one_thread():
-            found = probe_logits(base, self._adapter(base, spec, weights), prompts)
+            found = probe_logits(base, read_adapter(weights, spec, base), prompts)
         return Probe(
             tuple(ProbePrompt(tuple(ids), tuple(logits.milli(logits.top(PROBE_TOP)))) for ids, logits in zip(prompts, found, strict=True))
         )
@@ -51,7 +51,7 @@ class ProbeBench:
             see :meth:`make`.
         """
         base = self._load(record)
-        found = probe_logits(base, self._adapter(base, spec, weights), [prompt.ids for prompt in probe.prompts])
+        found = probe_logits(base, read_adapter(weights, spec, base), [prompt.ids for prompt in probe.prompts])
         return [
             MeasuredPrompt(int(logits.base.argmax()), tuple(logits.milli([token for token, _, _ in prompt.logits])))
             for prompt, logits in zip(probe.prompts, found, strict=True)
@@ -66,16 +66,6 @@ class ProbeBench:
             self._base = None  # room for the next one
             self._base = load_base(self._find(record), record, device="cpu", dtype="float32")
         return self._base
-
-    def _adapter(self, base: BaseModel, spec: AdapterSpec, weights: bytes) -> Adapter:
-        return read_lora(
-            weights,
-            spec,
-            base.record.linears,
-            device=base.device,
-            dtype=torch.float32,
-            layers=lambda: base_layers(base.model, base.record.linears),
-        )
 
 
 @contextmanager

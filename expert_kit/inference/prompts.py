@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from expert_kit.errors import UsageError
-from expert_kit.inference.sampling import OPTION_NAMES, SamplingOptions
+from expert_kit.inference.sampling import BY_TASK, OPTION_NAMES, SamplingOptions
 
 Message = Mapping[str, str]
 Prompt = str | Sequence[Message]
@@ -54,4 +54,6 @@ def to_options(given: dict[str, Any]) -> SamplingOptions:
     unknown = sorted(given.keys() - OPTION_NAMES)
     if unknown:
         raise UsageError(f"unknown options: {', '.join(unknown)}", hint=f"known: {', '.join(sorted(OPTION_NAMES))}", code="option_unknown")
+    if given.get("by_task") is True:
+        given["by_task"] = tuple(name for name in BY_TASK if name not in given)
     return replace(options, **given)

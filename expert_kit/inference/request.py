@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from expert_kit.adapters import RowMix, RowPlan
+from expert_kit.inference.constraint import FREE, Hold
+from expert_kit.inference.defaults import Defaults
 from expert_kit.inference.detokenize import TextStream
 from expert_kit.inference.results import TokenLogprob
 from expert_kit.inference.sampling import Sampler
@@ -25,6 +27,8 @@ class Request:
         *,
         slots: RowMix = (),
         mix: Hashable = None,
+        hold: Hold = FREE,
+        defaults: Defaults | None = None,
     ) -> None:
         """Make a request.
 
@@ -35,12 +39,18 @@ class Request:
             end_tokens: a token of these ends the answer.
             slots: the experts' slots and weights; the caller holds references until the request has ended. Empty for the base.
             mix: identity of the mix, for reuse of keys and values; two requests with equal values have equal experts.
+            hold: the grammar of the answer, if it has one.
+            defaults: what the sampler has from the kind of task.
         """
         self.tokens = list(prompt)
         """Prompt and answer."""
         self.prompt_length = len(prompt)
         self.sampler = sampler
         self.slots, self.mix = slots, mix
+        self.soft_prompt = next((slot.prompt for slot, _ in slots if slot.prompt), None)
+        """What takes the first places of the row, before its tokens."""
+        self.hold, self.constraint = hold, hold.constraint
+        self.defaults = defaults
         self.plan: RowPlan | None = None
         """For this row alone, while it is alone."""
         self.may_reuse = sampler.options.seed is None
@@ -59,8 +69,23 @@ class Request:
         """What the row needs while it is in the batch; whoever takes it out closes this."""
         self._end_tokens = end_tokens
 
+    @property
+    def soft_tokens(self) -> int:
+        """Places of the soft prompt."""
+        return self.soft_prompt.tokens if self.soft_prompt else 0
+
+    @property
+    def places(self) -> list[int]:
+        """What stands at each place of the row: its tokens, and before them the soft prompt's under numbers that no token has."""
+        return [*range(-self.soft_tokens, 0), *self.tokens]
+
+    @property
+    def reach(self) -> int:
+        """Places that the row may come to take."""
+        return self.soft_tokens + self.prompt_length + self.sampler.options.max_new_tokens
+
     def accept(self, token: int) -> None:
-        """Take the next token; sets ``finished`` at an end token, a stop text or the limit."""
+        """Take the next token; sets ``finished`` at an end token, a stop text, the end of the grammar or the limit."""
         self.picked.append(token)
         self.tokens.append(token)
         if token in self._end_tokens:
@@ -69,8 +94,12 @@ class Request:
         piece = self.text.push(token)
         if piece:
             self.pieces.append(piece)
-        if self.text.stopped or len(self.picked) >= self.sampler.options.max_new_tokens:
-            self._finish(ended=self.text.stopped)
+        complete = self.text.stopped
+        if self.constraint is not None:
+            self.constraint.take(token)
+            complete |= self.constraint.is_complete
+        if complete or len(self.picked) >= self.sampler.options.max_new_tokens:
+            self._finish(ended=complete)
 
     def fail(self, error: BaseException) -> None:
         """End with an error, which the caller who waits for the answer gets."""

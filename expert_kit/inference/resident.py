@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from expert_kit.adapters import Adapter, ParkedSlot, Slot, SlotTable
+from expert_kit.adapters import AnyAdapter, ParkedSlot, Slot, SlotTable
 from expert_kit.errors import CapacityError, UsageError
 from expert_kit.names import Digest
 
@@ -61,7 +61,7 @@ class ResidentAdapters:
         self._loading: dict[Digest, threading.Event] = {}
         self._lock = threading.Lock()
 
-    def acquire(self, digest: Digest, load: Callable[[], Adapter]) -> Slot:
+    def acquire(self, digest: Digest, load: Callable[[], AnyAdapter]) -> Slot:
         """The adapter's slot, loaded if it has none, with one more reference.
 
         Loads of different adapters run side by side; callers of one digest share its load.
@@ -137,7 +137,7 @@ class ResidentAdapters:
         """References in all."""
         return sum(held.references for held in self._held.values())
 
-    def _load(self, digest: Digest, load: Callable[[], Adapter]) -> Slot:
+    def _load(self, digest: Digest, load: Callable[[], AnyAdapter]) -> Slot:
         started = time.perf_counter()
         with self._lock:
             parked = self._parked.pop(digest, None)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import torch
 
+from expert_kit.inference.defaults import Defaults
+from expert_kit.inference.grammar import UsedGrammar
 from expert_kit.names import Digest
 from expert_kit.routing import RouteDecision
 
@@ -75,6 +77,10 @@ class GenerationResult:
     seed: int
     """Given to the same prompt alone, it reproduces a sampled answer."""
     warnings: tuple[str, ...] = ()
+    grammar: UsedGrammar | None = None
+    """What the answer was held to; if ``finish_reason`` is ``length``, it was cut off in the middle of it."""
+    defaults: Defaults | None = None
+    """Options that were taken from the expert or the kind of task, if ``by_task`` asked for it."""
     logprobs: tuple[TokenLogprob, ...] | None = None
     """One for each token of the answer, the end token included, if ``logprobs=True`` was asked for."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import torch
 from transformers import (
@@ -17,6 +18,15 @@ from transformers import (
 )
 
 from expert_kit.errors import NotComposableError, UsageError
+
+GrammarOption = str | Path | None
+"""``"expert"`` is the grammar that the chosen expert carries, if it does, and ``None`` none. A path is that of a ``.lark`` file; any other
+text is a grammar.
+"""
+
+
+BY_TASK = ("max_new_tokens", "temperature", "top_p")
+"""Options that a kind of task decides where nobody else does."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,11 @@ class SamplingOptions:
     stop: tuple[str, ...] | str = ()
     """The answer ends before the first of these texts; one text alone may be given as it is."""
 
+    grammar: GrammarOption = "expert"
+    """The answer follows this grammar. One that the caller gives holds every answer, also those of the base alone."""
+    by_task: bool | tuple[str, ...] = ()
+    """Which of ``max_new_tokens``, ``temperature`` and ``top_p`` the one expert's manifest or the kind of task decides; ``True`` as an
+    argument of a call means those of them that are not given beside it."""
     logprobs: bool = False
     """Tell with the result how likely the model thought each token."""
     top_logprobs: int = 0
@@ -55,6 +70,8 @@ class SamplingOptions:
         """
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
+        if isinstance(self.by_task, bool):
+            object.__setattr__(self, "by_task", BY_TASK if self.by_task else ())
         checks = {
             "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
             "temperature": (self.temperature == 0 or 0.01 <= self.temperature <= 100, "0, or 0.01 to 100"),
@@ -65,11 +82,18 @@ class SamplingOptions:
             "no_repeat_ngram_size": (self.no_repeat_ngram_size >= 0, "0 or more"),
             "top_logprobs": (0 <= self.top_logprobs <= (20 if self.logprobs else 0), "0 to 20, and 0 without logprobs=True"),
             "seed": (self.seed is None or 0 <= self.seed < 2**63, "0 to 2**63 - 1"),
+            "by_task": (set(self.options_by_task) <= set(BY_TASK), ", ".join(BY_TASK)),
             "stop": (all(self.stop), "texts that are not empty"),
+            "grammar": (self.grammar is None or isinstance(self.grammar, str | Path), "a text, a path, or None"),
         }
         for name, (is_right, allowed) in checks.items():
             if not is_right:
                 raise UsageError(f"{name}={getattr(self, name)!r} is out of range", hint=f"allowed: {allowed}", code="sampling_range")
+
+    @property
+    def options_by_task(self) -> tuple[str, ...]:
+        """``by_task`` as names."""
+        return BY_TASK if self.by_task is True else self.by_task or ()
 
 
 OPTION_NAMES = frozenset(field.name for field in fields(SamplingOptions))
@@ -86,19 +110,25 @@ class Sampler:
         self.takes_likeliest = options.temperature == 0 and not self._processors
         """Nothing but the largest score matters."""
 
-    def pick(self, ids: torch.Tensor, logits: torch.Tensor) -> int:
+    def pick(self, ids: torch.Tensor, logits: torch.Tensor, allowed: torch.Tensor | None = None) -> int:
         """Next token.
 
         Args:
             ids: (n,) int64, prompt and answer so far.
             logits: (vocabulary,) of the next position.
+            allowed: (vocabulary,) bool, on the CPU: the tokens to pick from, one at least; all if not given.
 
         Raises:
             NotComposableError: ``logits_not_finite``, as with weights of a mix that are far too large.
         """
         if not bool(torch.isfinite(logits).all()):
             raise not_finite()
-        scores = self._processors(ids[None].cpu(), logits[None].float().cpu())[0]
+        raw = logits[None].float().cpu()
+        if allowed is not None:
+            raw = raw.masked_fill(~allowed, -torch.inf)
+        scores = self._processors(ids[None].cpu(), raw)[0]
+        if allowed is not None and not bool(torch.isfinite(scores).any()):
+            scores = raw[0]  # the only token that may come would repeat a run of tokens: the grammar decides
         if self.options.temperature == 0:
             return int(scores.argmax())
         return int(torch.multinomial(scores.softmax(-1), 1, generator=self._random))

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import torch
 
-from expert_kit.adapters import BaseModel, RowPlan
+from expert_kit.adapters import BaseModel, RowPlan, SoftPrompt
 from expert_kit.errors import CapacityError, ExpertKitError, NotComposableError, UsageError
-from expert_kit.inference.kv_cache import BatchCache, PrefixCache
+from expert_kit.inference.kv_cache import BatchCache, PrefixCache, Snapshot
 from expert_kit.inference.request import Request
 from expert_kit.inference.results import token_logprob
 from expert_kit.inference.sampling import not_finite
@@ -167,11 +167,14 @@ class Scheduler:
     def _prefill(self, request: Request) -> None:
         row = self._cache.add_row()
         self._running.append(request)
-        found = self.prefixes.find(request.mix, request.tokens) if request.may_reuse else None
+        plan = request.plan = RowPlan.of_slots([request.slots])
+        found = self.prefixes.find(request.mix, request.places) if request.may_reuse else None
         if found:
             self._cache.fill_row(row, *found)
-            request.reused = found[1]
-        plan = request.plan = RowPlan.of_slots([request.slots])
+            # The soft prompt belongs to the mix, so that whole it is found or not at all.
+            request.reused = found[1] - request.soft_tokens
+        elif request.soft_prompt:
+            self._begin_row(row, request.soft_prompt, plan)
         logits = None
         for start in range(request.reused, len(request.tokens), PREFILL_TOKENS):
             part = torch.tensor([request.tokens[start : start + PREFILL_TOKENS]], device=self.base.device)
@@ -179,6 +182,15 @@ class Scheduler:
         assert logits is not None
         self._pick([request], logits)
         self._make_plan()
+
+    def _begin_row(self, row: int, prompt: SoftPrompt, plan: RowPlan) -> None:
+        """Put a soft prompt into the first places of an empty row."""
+        if prompt.embeddings is None:
+            self._cache.fill_row(row, Snapshot((), prompt.layers), prompt.tokens)
+            return
+        for start in range(0, prompt.tokens, PREFILL_TOKENS):
+            part = prompt.embeddings[None, start : start + PREFILL_TOKENS]
+            self._forward(part, row, row + 1, plan)
 
     def _make_plan(self) -> None:
         """The plan of the rows that run now; what a row alone had prepared is of no use beside others."""
@@ -196,12 +208,15 @@ class Scheduler:
         self._pick(self._running, logits)
 
     def _forward(self, ids: torch.Tensor, first: int, end: int, plan: RowPlan) -> torch.Tensor:
-        """Append ``ids`` (rows, tokens) to the rows from ``first`` to ``end - 1``; logits (rows, vocabulary) of the last token of each."""
+        """Append ``ids`` (rows, tokens) to the rows from ``first`` to ``end - 1``; logits (rows, vocabulary) of the last token of each.
+
+        In place of the ids may be what the model reads for them, (rows, tokens, hidden).
+        """
         positions, mask = self._cache.aim(first, end, ids.shape[1], self.base.device)
         with plan.active():
             output = self.base.model(
-                input_ids=ids, attention_mask=self._masks(mask), position_ids=positions, past_key_values=self._cache, use_cache=True,
-                logits_to_keep=1,
+                **{"inputs_embeds" if ids.is_floating_point() else "input_ids": ids}, attention_mask=self._masks(mask),
+                position_ids=positions, past_key_values=self._cache, use_cache=True, logits_to_keep=1,
             )  # fmt: skip
         logits: torch.Tensor = output.logits[:, -1]
         return logits
@@ -240,7 +255,7 @@ class Scheduler:
                 continue
             if request.error is None and self.limits.prefix_bytes:
                 # The last token was picked, but never run through the model.
-                self.prefixes.put(request.mix, self._cache.copy_row(row, request.tokens))
+                self.prefixes.put(request.mix, self._cache.copy_row(row, request.places))
             self._cache.remove_row(row)
             self._running[row] = self._running[-1]
             self._running.pop()
@@ -271,21 +286,30 @@ class Scheduler:
     def _fits(self, request: Request) -> bool:
         if len(self._running) >= self.limits.rows:
             return False
-        longest = max(_reach(one) for one in [request, *self._running])
+        longest = max(one.reach for one in [request, *self._running])
         return not self._running or (len(self._running) + 1) * longest * self._token_bytes <= self.limits.cache_bytes
 
     def _check_size(self, request: Request) -> None:
-        window = self.base.model.config.get_text_config().max_position_embeddings
-        limit = self.limits.cache_bytes // self._token_bytes
-        prompt, wanted = request.prompt_length, request.sampler.options.max_new_tokens
-        if prompt + wanted <= min(window, limit):
+        window, limit = self._window, self.limits.cache_bytes // self._token_bytes
+        prompt, wanted = request.prompt_length + request.soft_tokens, request.sampler.options.max_new_tokens
+        if request.reach <= min(window, limit):
             return
         what, most = (f"the model's window of {window}", window) if window <= limit else (f"the batch's memory for {limit} tokens", limit)
+        shown = f"{prompt} tokens" + (" with those of its expert" if request.soft_tokens else "")
         raise CapacityError(
-            f"a prompt of {prompt} tokens and an answer of up to {wanted} do not fit into {what}",
+            f"a prompt of {shown} and an answer of up to {wanted} do not fit into {what}",
             hint=f"shorten the prompt, or pass max_new_tokens of at most {max(1, most - prompt)}",
             code="prompt_too_long" if window <= limit else "batch_memory",
         )
+
+    @property
+    def longest_row(self) -> int:
+        """Places that a row may take at most."""
+        return min(self._window, self.limits.cache_bytes // self._token_bytes)
+
+    @property
+    def _window(self) -> int:
+        return int(self.base.model.config.get_text_config().max_position_embeddings)
 
     @property
     def _token_bytes(self) -> int:
@@ -296,11 +320,13 @@ class Scheduler:
 
 
 def _token(request: Request, logits: torch.Tensor, top: tuple[float, int]) -> int:
-    if not request.sampler.takes_likeliest:
-        return request.sampler.pick(torch.tensor(request.tokens), logits)
-    if not math.isfinite(top[0]):
+    likeliest, constraint = request.sampler.takes_likeliest, request.constraint
+    if likeliest and not math.isfinite(top[0]):
         raise not_finite()
-    return top[1]
+    if likeliest and (constraint is None or constraint.allows(top[1])):
+        return top[1]
+    allowed = None if constraint is None else constraint.allowed(logits.shape[-1])
+    return request.sampler.pick(torch.tensor(request.tokens), logits, allowed)
 
 
 def merged_error() -> NotComposableError:
@@ -308,7 +334,3 @@ def merged_error() -> NotComposableError:
     return NotComposableError(
         "the base has experts merged into its weights: no others can be added", hint="leave engine.merged() first", code="base_merged"
     )
-
-
-def _reach(request: Request) -> int:
-    return request.prompt_length + request.sampler.options.max_new_tokens

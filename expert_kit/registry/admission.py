@@ -43,6 +43,7 @@ def admit(
     ask: Ask | None,
     unsafe_allow_unsigned: bool = False,
     detached: bytes = b"",
+    trial: bool = False,
 ) -> Admitted:
     """Decide whether the archive may come in; content is not looked at.
 
@@ -53,6 +54,7 @@ def admit(
         ask: see ``TrustStore.admit``.
         unsafe_allow_unsigned: the user takes an archive without any signature.
         detached: lines of a ``.sig`` file, which count like those inside.
+        trial: nothing comes in yet, so nobody is warned.
 
     Raises:
         SignatureError, CheckUnavailableError: see ``TrustStore.admit``.
@@ -68,10 +70,10 @@ def admit(
         signers = () if unsigned else verified_signers(lines, statement_bytes(reader.manifest))
     except SignatureError as error:
         if policy.level == "audit":
-            _log.warning("%s: audit only, %s", ref.full_name, error.code)
+            _log.log(logging.DEBUG if trial else logging.WARNING, "%s: audit only, %s", ref.full_name, error.code)
             return Admitted(Admission(policy, (), warnings=(error.code,), origin="audit"), reader.signatures_bytes)
-        raise _unsigned(str(ref)) if isinstance(error, UnsignedError) else error from error
-    if unsigned:
+        raise _unsigned(str(ref)) if isinstance(error, UnsignedError) else error.about(str(ref)) from error
+    if unsigned and not trial:
         _log.warning("%s: installed without a signature", ref.full_name)
     admission = trust.admit(
         ref.full_name,
@@ -81,6 +83,7 @@ def admit(
         identity=sha256_digest(reader.manifest_bytes),
         attestations=attestations,
         unsigned=unsigned,
+        trial=trial,
     )
     return Admitted(admission, lines, members)
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from expert_kit import __version__
 from expert_kit.archive import ATTESTATIONS, SIGNATURES, ArchiveReader, Problem, Severity, replace_meta, validate_reader
-from expert_kit.bases import BaseRecord
-from expert_kit.errors import ArchiveError, ManifestError, SignatureError, UnsignedError
+from expert_kit.bases import BaseMatch, BaseRecord, compare
+from expert_kit.errors import ArchiveError, BaseModelError, IncompatibleAdapterError, ManifestError, SignatureError, UnsignedError
 from expert_kit.manifest import Manifest, statement_bytes
 from expert_kit.names import Digest, ExpertRef, printable, sha256_digest
 from expert_kit.registry.admission import attestation_members
-from expert_kit.registry.ranges import is_range
+from expert_kit.registry.probes import ProbeRunner, probe_on
+from expert_kit.registry.ranges import in_range, is_range
+from expert_kit.registry.records import TOOL
 from expert_kit.signing import (
     Attestation,
     PrivateKey,
@@ -57,23 +61,29 @@ class ArchiveReport:
         return {"refused": self.refused, "expert": ref, "identity": self.identity, **signed, "problems": problems}
 
 
-def check_archive(archive: Path, bases: Sequence[BaseRecord] = (), detached: bytes = b"") -> ArchiveReport:
+def check_archive(
+    archive: Path, bases: Sequence[BaseRecord] = (), detached: bytes = b"", probe: ProbeRunner | None = None
+) -> ArchiveReport:
     """Every problem of content, signatures and attestations.
 
     Args:
         archive: an ``.expert`` file.
         bases: the base models that are here.
         detached: lines of a ``.sig`` file, which count like those in the archive.
+        probe: measures what the adapter does on the base models here; without it, only what was measured before is told.
     """
     try:
         with ArchiveReader.open(archive) as reader:
             problems, identity = validate_reader(reader, bases), sha256_digest(reader.manifest_bytes)
             signers, findings = _signers(reader, detached)
             attestations, more = _attestations(reader, identity)
+            if not any(one.severity is Severity.REFUSED for one in problems):
+                problems = [*problems, *_probe_problems(reader, bases, probe)]
             found = (*problems, *_range_problems(reader.manifest), *findings, *more)
             return ArchiveReport(reader.manifest.ref, identity, signers, found, attestations)
     except (ArchiveError, ManifestError) as error:
-        problem = Problem(error.code, Severity.REFUSED, printable(archive.name), printable(error.message))
+        label = printable(archive.name)
+        problem = Problem(error.code, Severity.REFUSED, label, printable(error.message.removeprefix(f"{label}: ")))
         return ArchiveReport(None, None, (), (problem,))
 
 
@@ -153,8 +163,25 @@ def _range_problems(manifest: Manifest) -> Iterator[Problem]:
     experts = (requires.experts if requires else None) or {}
     for label, ranges in (("requires", {**tool, **experts}), ("conflicts", conflicts)):
         for name, text in ranges.items():
+            where = f"{label}.{name}"
             if not is_range(text):
-                yield Problem("range_invalid", Severity.REFUSED, f"{label}.{name}", f"{text!r} is not a version range")
+                yield Problem("range_invalid", Severity.REFUSED, where, f"{text!r} is not a version range")
+            elif name == manifest.ref.full_name and in_range(manifest.ref.version or "", text, pre=True) is (label == "conflicts"):
+                yield Problem("resolution_impossible", Severity.REFUSED, where, f"{text} contradicts itself: this is {manifest.ref}")
+            elif name == TOOL and not in_range(__version__, text, pre=True):
+                yield Problem("resolution_tool", Severity.WARNING, where, f"{text} is not met here: this is expert-kit {__version__}")
+
+
+def _probe_problems(reader: ArchiveReader, bases: Sequence[BaseRecord], runner: ProbeRunner | None) -> Iterator[Problem]:
+    for entry, record in product(reader.manifest.bases, bases):
+        if entry.probe is None or compare(entry.fingerprint, record.fingerprint).match is BaseMatch.INCOMPATIBLE:
+            continue
+        try:
+            probe_on(reader.manifest, entry, record, reader.read, runner)
+        except IncompatibleAdapterError as error:
+            yield Problem(error.code, Severity.REFUSED, entry.probe, printable(error.message))
+        except BaseModelError as error:
+            yield Problem(error.code, Severity.UNCHECKED, entry.probe, printable(error.message))
 
 
 def _attestations(reader: ArchiveReader, identity: Digest) -> tuple[tuple[Attestation, ...], list[Problem]]:

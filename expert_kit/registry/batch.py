@@ -90,7 +90,7 @@ class Batch:
                 unsafe_allow_unsigned=terms.unsafe_allow_unsigned,
                 allow_downgrade=terms.allow_downgrade,
                 probe=terms.probe,
-                detached=_detached(archive),
+                detached=detached_lines(archive),
             )
         self._judged.append(judged)
         return judged.expert
@@ -118,7 +118,12 @@ class Batch:
         return self._answers.get(key, False)
 
 
-def _detached(archive: Path) -> bytes:
+def detached_lines(archive: Path) -> bytes:
+    """The lines of the ``.sig`` file beside an archive; empty if there is none.
+
+    Raises:
+        RegistryError: ``signature_file_unreadable``.
+    """
     path = archive.with_name(archive.name + DETACHED_SUFFIX)
     try:
         return read_plain(path, MAX_DETACHED, follow=False)

@@ -16,7 +16,9 @@ from typing import Self
 
 from expert_kit.errors import BlobDigestError, DigestMismatchError, ManifestError
 from expert_kit.names import Digest, parse_digest, sha256_digest
+from expert_kit.registry.durable import make_folder
 from expert_kit.registry.staging import clear_abandoned, held_folder
+from expert_kit.whole_file import sync_folder
 
 
 class BlobStore:
@@ -91,6 +93,7 @@ class BlobStore:
     @contextmanager
     def stage(self) -> Iterator[Stage]:
         """A staging folder for one install, removed at the end whatever happens."""
+        make_folder(self._staging)
         with held_folder(self._staging) as folder:
             yield Stage(self, folder)
 
@@ -122,7 +125,7 @@ class Stage:
         """
         changed = frozenset(digest for digest in self._digests if self._link(digest))
         for shard in {self._store.path(digest).parent for digest in self._digests}:
-            _sync_folder(shard)
+            sync_folder(shard)
         return changed
 
     def link_missing(self) -> None:
@@ -130,13 +133,11 @@ class Stage:
         for digest in self._digests:
             if not self._store.exists(digest):
                 self._link(digest)
-                _sync_folder(self._store.path(digest).parent)
+                sync_folder(self._store.path(digest).parent)
 
     def _link(self, digest: Digest) -> bool:
         source, target = self._path(digest), self._store.path(digest)
-        if not target.parent.is_dir():
-            target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _sync_folder(target.parent.parent)
+        make_folder(target.parent)
         try:
             os.link(source, target)
         except FileExistsError:
@@ -198,13 +199,3 @@ def _damaged(digest: Digest, what: str) -> BlobDigestError:
 
 def _not_as_signed(digest: Digest) -> DigestMismatchError:
     return DigestMismatchError(f"a member does not have the signed size and digest {digest}", hint="fetch the archive again")
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # only POSIX opens folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from expert_kit.bases import BaseFingerprint, BaseMatch, BaseRecord, compare
@@ -17,10 +17,11 @@ from expert_kit.registry import gc
 from expert_kit.registry.dependents import unmet
 from expert_kit.registry.derived import file_rows, labels_agree, manifest_files, manifest_of, unclear_names, words_agree
 from expert_kit.registry.faults import typed_errors
+from expert_kit.registry.findings import Finding
 from expert_kit.registry.records import TOOL
 from expert_kit.registry.refusals import say_unmet
 from expert_kit.registry.store import Registry
-from expert_kit.signing import TrustStore
+from expert_kit.registry.trust_findings import revoked_findings, trust_findings
 
 REPAIR = "expert-kit doctor --repair"
 _LISTED = 5
@@ -33,18 +34,6 @@ _FIXES = {
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong."""
-
-    code: str
-    where: str
-    """An expert, a file or a folder."""
-    message: str
-    fix: str
-    """The command that mends it, or what to do where there is none."""
-
-
 def examine(registry: Registry, bases: Sequence[BaseRecord]) -> list[Finding]:
     """All that is wrong; an empty list is a clean bill. Reads and hashes every blob.
 
@@ -52,8 +41,10 @@ def examine(registry: Registry, bases: Sequence[BaseRecord]) -> list[Finding]:
         registry: nothing is changed in it.
         bases: the base models that are here.
     """
-    findings = [*_trust(registry), *_permissions(registry)]
+    findings = list(_permissions(registry))
     try:
+        findings += trust_findings(registry)
+        findings += revoked_findings(registry)
         with typed_errors(registry.root), registry.database.reading() as connection:
             if connection is not None:
                 findings += [finding for check in _CHECKS for finding in check(registry, connection)]
@@ -143,7 +134,7 @@ def _garbage(registry: Registry) -> Iterator[Finding]:
         message = f"{len(stages)} folders, {sum(stages)} bytes, of installs that did not come to their end"
         yield Finding("staging_stale", str(registry.root / "staging"), message, "expert-kit gc")
     for path in strangers[:_LISTED]:
-        yield Finding("stray_file", str(path), "lies in the store and is no blob", f"rm {path}, if it is not yours")
+        yield Finding("stray_file", str(path), "lies in the store and is no blob", f"rm {shlex.quote(str(path))}, if it is not yours")
 
 
 def _permissions(registry: Registry) -> Iterator[Finding]:
@@ -151,29 +142,17 @@ def _permissions(registry: Registry) -> Iterator[Finding]:
         return
     if not os.access(registry.root, os.W_OK | os.X_OK):
         message = "the folder cannot be written: what is installed loads, nothing can be installed or removed"
-        yield Finding("registry_read_only", str(registry.root), message, f"chmod u+rwx {registry.root}, if it is yours")
+        yield Finding("registry_read_only", str(registry.root), message, f"chmod u+rwx {shlex.quote(str(registry.root))}, if it is yours")
+    trust = registry.trust_home / "trust.toml"
     for path in open_paths(registry):
-        yield Finding("permissions_open", str(path), "other users may write it", REPAIR)
-
-
-def _trust(registry: Registry) -> Iterator[Finding]:
-    trust = TrustStore(registry.trust_home)
-    if (problem := trust.events.problem()) is not None:
-        message = f"the log of trust was cut or changed: {printable(problem)}"
-        yield Finding("trust_log_damaged", str(trust.events.path), message, "expert-kit trust log")
-    try:
-        trust.list()
-        list(trust.revocations.all())
-    except ExpertKitError as error:
-        yield Finding("trust_unreadable", str(registry.trust_home / "trust.toml"), error.message, error.hint)
-    except OSError as error:
-        path = registry.trust_home / "trust.toml"
-        yield Finding("trust_unreadable", str(path), f"cannot be read: {error.strerror}", f"chmod u+r {path}")
+        fix = f"look in it for what others may have written, then: {REPAIR}" if path == trust else REPAIR
+        yield Finding("permissions_open", str(path), "other users may write it", fix)
 
 
 def open_paths(registry: Registry) -> list[Path]:
     """Files and folders of the registry and its trust that other users may write."""
-    folders = [registry.root, *registry.blobs.folders(), registry.trust_home / "trust.toml"]
+    kept = registry.trust_home / "trust"
+    folders = [registry.root, *registry.blobs.folders(), registry.trust_home / "trust.toml", kept, *sorted(kept.rglob("*"))]
     files = [registry.root / "registry.sqlite", *map(registry.blobs.path, registry.blobs.digests())]
     return [path for path in (*folders, *files) if _is_open(path)]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from expert_kit.errors import CapacityError, UsageError
@@ -29,27 +31,47 @@ def export(registry: Registry, expert: InstalledExpert, folder: Path) -> list[Pa
 
     Raises:
         UsageError: ``export_not_empty``. BlobDigestError: a blob is damaged. RevokedError: see ``Registry.check_revoked``.
-        CapacityError: ``output_unwritable``; what was written before stays.
+        CapacityError: ``output_unwritable``. In any case nothing is left behind.
     """
     registry.check_revoked(expert)
     files = {MANIFEST_NAME: expert.identity, **{entry.path: entry.sha256 for entry in expert.files if entry.role != "attestation"}}
     signatures = dict(_signature_files(registry, expert, folder))
-    if (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))) or any(path.exists() for path in signatures):
-        raise UsageError(
-            f"{printable(str(folder))} is not empty, or a .sig file of {expert.ref} lies beside it",
-            hint="name a folder that does not exist yet",
-            code="export_not_empty",
-        )
+    _check_free(folder, list(signatures))
+    # All of it is read before anything is written, so that a damaged blob leaves nothing behind.
+    bodies = {folder / name: registry.read(digest) for name, digest in files.items()}
+    there = folder.exists()
+    written: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, digest in files.items():
-            _write_new(folder / name, registry.read(digest))
-        for path, line in signatures.items():
-            _write_new(path, line)
+        for path, data in {**bodies, **signatures}.items():
+            written.append(path)
+            _write_new(path, data)
     except OSError as error:
+        _take_back(written, folder, keep=there)
         message = f"cannot write {printable(str(folder))}: {error.strerror}"
         raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
     return sorted(signatures)
+
+
+def _check_free(folder: Path, signatures: Sequence[Path]) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        message, hint = f"{printable(str(folder))} is not an empty folder", "name a folder that does not exist yet"
+        raise UsageError(message, hint=hint, code="export_not_empty")
+    for path in signatures:
+        if path.exists():
+            message = f"the signature file {printable(str(path))} is there already, from an earlier export"
+            hint = f"remove it, or export into another place: rm {shlex.quote(printable(str(path)))}"
+            raise UsageError(message, hint=hint, code="export_not_empty")
+
+
+def _take_back(written: Sequence[Path], folder: Path, *, keep: bool) -> None:
+    """Remove these files and the folders that held nothing else, ``folder`` itself unless it is to be kept."""
+    for path in reversed(written):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            for parent in path.parents if path.is_relative_to(folder) else ():
+                if parent == folder.parent or (keep and parent == folder):
+                    break
+                parent.rmdir()
 
 
 def _signature_files(registry: Registry, expert: InstalledExpert, folder: Path) -> Iterator[tuple[Path, bytes]]:

@@ -37,7 +37,7 @@ class Change:
     since: str
     """UTC, ``2026-01-31T12:00:00Z``."""
     cause: str
-    """``install``, ``rollback``, ``uninstall`` (of the version that was current before) or ``repair``."""
+    """``install``, ``rollback``, ``use``, ``uninstall`` (of the version that was current before) or ``repair``."""
 
 
 def changes(connection: sqlite3.Connection, ref: ExpertRef) -> list[Change]:
@@ -50,6 +50,14 @@ def make_current(connection: sqlite3.Connection, ref: ExpertRef, expert: int, ca
     """Let the name mean this expert; a rollback goes back to what it means now."""
     previous = connection.execute(_TOP, (ref.namespace, ref.name)).fetchone()[0]
     _set_current(connection, ref, expert, cause, previous)
+
+
+def choose(connection: sqlite3.Connection, ref: ExpertRef) -> None:
+    """Let the name mean this version, if it is installed and not current yet; a rollback goes back to what it means now."""
+    statement = """SELECT expert.id FROM expert LEFT JOIN current ON current.expert = expert.id
+        WHERE expert.namespace = ? AND expert.name = ? AND expert.version = ? AND current.expert IS NULL"""
+    if (row := connection.execute(statement, key(ref)).fetchone()) is not None:
+        make_current(connection, ref, row["id"], "use")
 
 
 def go_back(connection: sqlite3.Connection, ref: ExpertRef, barred: Sequence[str] = ()) -> ExpertRef | None:

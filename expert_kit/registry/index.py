@@ -17,12 +17,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 from expert_kit import __version__
 from expert_kit.bases import BaseFingerprint
 from expert_kit.errors import ExpertKitError, RegistryError
 from expert_kit.names import ExpertRef, parse_digest, printable, sha256_digest
+from expert_kit.registry.cache_file import write_cache
 from expert_kit.registry.candidates import Candidate, read_candidate
 
 SUFFIX = ".expert"
@@ -159,14 +159,9 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _save(file: Path, rows: dict[str, list[Any]]) -> None:
-    temporary = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"schema": _CACHE_SCHEMA, "archives": rows}, separators=(",", ":")), encoding="utf-8")
-        temporary.replace(file)
+        write_cache(file, json.dumps({"schema": _CACHE_SCHEMA, "archives": rows}, separators=(",", ":")))
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         _log.debug("no cache of the index: %s", error)
 
 

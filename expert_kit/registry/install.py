@@ -24,12 +24,13 @@ from expert_kit.names import sha256_digest
 from expert_kit.registry.admission import Admitted, admit
 from expert_kit.registry.base_choice import BaseChoice, choose_base
 from expert_kit.registry.blobs import Stage
-from expert_kit.registry.probes import ProbeRunner, probe_on
+from expert_kit.registry.confusable import mistakable
+from expert_kit.registry.probes import ProbeRunner, check_has_probe, probe_on
 from expert_kit.registry.records import FileEntry, InstalledExpert, relations_of
 from expert_kit.registry.refusals import check_conflict, check_downgrade
 from expert_kit.registry.rows import now
 from expert_kit.registry.store import Registry
-from expert_kit.signing import FirstUse, TrustStore
+from expert_kit.signing import FirstUse, Policy, TrustStore
 
 Ask = Callable[[FirstUse], bool]
 
@@ -96,13 +97,13 @@ def judge(
     known = sorted({signer for version in versions for signer in version.signers})
     admitted = admit(reader, trust, known, ask=ask, unsafe_allow_unsigned=unsafe_allow_unsigned, detached=detached)
     choice = choose_base(manifest, bases, admitted.admission.policy, allow_missing=allow_missing_base)
-    warnings = _check_content(reader, bases)
+    warnings = _check_content(reader, bases) + (() if versions else _check_name(registry, manifest))
     expert = _describe(reader, admitted, choice, warnings)
     old = next((version for version in versions if version.ref == expert.ref), None)
     check_conflict(expert, old)
     if old is None:
         check_downgrade(expert.ref, registry.highest_trusted(expert.ref), allow_downgrade=allow_downgrade)
-    _probe(manifest, choice, reader.read, probe)
+    _probe(manifest, choice, reader.read, probe, admitted.admission.policy)
     return Judged(reader, expert, admitted, old)
 
 
@@ -140,7 +141,7 @@ def settle(registry: Registry, expert: InstalledExpert, bases: Sequence[BaseReco
     linears = choice.record.linears if choice.record else None
     problems = check_adapter(manifest.adapter_spec(choice.entry), registry.read(weights.sha256), linears, weights.path)
     _raise_refused(str(expert.ref), problems)
-    _probe(manifest, choice, lambda path: registry.read(manifest.file(path).sha256), probe)
+    _probe(manifest, choice, lambda path: registry.read(manifest.file(path).sha256), probe, policy)
     registry.record(
         replace(
             expert,
@@ -206,8 +207,18 @@ def _entry(manifest: Manifest, choice: BaseChoice) -> FileEntry:
     return FileEntry(entry.path, entry.size, entry.sha256, entry.role)
 
 
-def _probe(manifest: Manifest, choice: BaseChoice, read: Callable[[str], bytes], runner: ProbeRunner | None) -> None:
+def _check_name(registry: Registry, manifest: Manifest) -> tuple[str, ...]:
+    """Warn of a new name that looks like one of another publisher."""
+    other = mistakable(manifest.ref, registry.names())
+    if other is None:
+        return ()
+    _log.warning("%s is not %s, which is installed: look twice whose it is", manifest.ref.full_name, other)
+    return ("name_confusable",)
+
+
+def _probe(manifest: Manifest, choice: BaseChoice, read: Callable[[str], bytes], runner: ProbeRunner | None, policy: Policy) -> None:
     if choice.record is not None:
+        check_has_probe(manifest, choice.entry, policy)
         probe_on(manifest, choice.entry, choice.record, read, runner)
 
 

@@ -23,6 +23,7 @@ from expert_kit.names import Digest, ExpertRef, parse_digest, printable
 from expert_kit.registry.batch import Terms
 from expert_kit.registry.candidates import Candidate
 from expert_kit.registry.index import Index, unique_candidates
+from expert_kit.registry.plain_file import read_plain
 from expert_kit.registry.pool import Wanted
 from expert_kit.registry.proposal import Proposal
 from expert_kit.registry.records import InstalledExpert
@@ -34,7 +35,7 @@ from expert_kit.registry.wishes import look_around, read_files
 SCHEMA = "expert-lock/1"
 MAX_SIZE = 64 << 20
 _LISTED = 20
-_BASE_FIELDS = ("id", "config_sha256", "structure_sha256", "weights_root_sha256", "tokenizer_sha256", "chat_template_sha256")
+BASE_FIELDS = ("id", "config_sha256", "structure_sha256", "weights_root_sha256", "tokenizer_sha256", "chat_template_sha256")
 _FIELDS = {"name": str, "version": str, "identity": str, "signers": list, "base": dict, "base_match": str, "yanked": bool}
 
 
@@ -60,7 +61,7 @@ class Locked:
     @classmethod
     def of(cls, expert: InstalledExpert) -> Self:
         """The entry of an installed expert."""
-        ref, base = expert.ref, {name: str(value) for name, value in asdict(expert.base).items() if name in _BASE_FIELDS}
+        ref, base = expert.ref, {name: str(value) for name, value in asdict(expert.base).items() if name in BASE_FIELDS}
         signers = tuple(sorted(expert.signers))
         return cls(ref.full_name, ref.version or "", expert.identity, signers, base, expert.base_match, expert.yanked is not None)
 
@@ -70,7 +71,7 @@ class Locked:
         if not isinstance(row, dict) or {name: type(value) for name, value in row.items()} != _FIELDS:
             raise ValueError("an entry does not have exactly the fields of this format")
         texts = [*row["signers"], *row["base"].values()]
-        if sorted(row["base"]) != sorted(_BASE_FIELDS) or not all(isinstance(text, str) for text in texts):
+        if sorted(row["base"]) != sorted(BASE_FIELDS) or not all(isinstance(text, str) for text in texts):
             raise ValueError("an entry does not have exactly the fields of this format")
         entry = cls(**{**row, "identity": parse_digest(row["identity"]), "signers": tuple(row["signers"])})
         if entry.ref.full_name != entry.name:
@@ -90,16 +91,15 @@ def read_lock(path: Path) -> tuple[Locked, ...]:
     """The entries of a lock file, by name.
 
     Raises:
-        LockError: ``lock_missing``, there is none; ``lock_invalid``.
+        LockError: ``lock_missing``, there is none, or no plain file that could be one; ``lock_invalid``.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
+        data = read_plain(path, MAX_SIZE)
     except OSError as error:
         message = f"cannot read the lock file {printable(str(path))}: {error.strerror}"
         raise LockError(message, hint="make one where the experts are installed: expert-kit lock", code="lock_missing") from error
     try:
-        return _parse(data)
+        return parse_lock(data)
     except (ValueError, RecursionError, ExpertKitError) as error:
         message = f"{printable(str(path))} is no lock file of this format: {printable(str(error))[:200]}"
         raise LockError(message, hint="lock files are not edited by hand; make it again: expert-kit lock") from error
@@ -192,9 +192,8 @@ def _raise_drift(problems: Sequence[str]) -> None:
     raise LockError("\n".join(lines), hint=hint, code="lock_drift")
 
 
-def _parse(data: bytes) -> tuple[Locked, ...]:
-    if len(data) > MAX_SIZE:
-        raise ValueError(f"larger than {MAX_SIZE} bytes")
+def parse_lock(data: bytes) -> tuple[Locked, ...]:
+    """The entries in the bytes of a lock file; ValueError, RecursionError or ExpertKitError if they are none."""
     content = json.loads(data)
     if not isinstance(content, dict) or content.keys() != {"schema", "experts"} or content["schema"] != SCHEMA:
         raise ValueError(f'the schema is not "{SCHEMA}"')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from expert_kit.bases import BaseMatch, BaseRecord, compare
@@ -38,6 +38,8 @@ class Here:
     """Full name -> highest version that was ever trusted here."""
     yanked: Mapping[ExpertRef, str] = field(default_factory=dict)
     """Withdrawn versions and the reason."""
+    revoked: Collection[Digest] = ()
+    """Identities of what is installed and must not be used any more."""
     allow_missing_base: bool = False
     allow_downgrade: bool = False
     pre: bool = False
@@ -121,7 +123,7 @@ class Pool:
         newest = {want.name for want in self.wanted if want.newest}
         for name, candidates in self._candidates.items():
             candidates.sort(key=lambda candidate: (version_key(candidate.version), candidate.installed, candidate.version), reverse=True)
-            candidates.sort(key=_by_version_only if name in newest else _keep_what_is_here)
+            candidates.sort(key=_by_version_only if name in newest else self._keep_what_is_here)
 
     def _merge(self, offered: Mapping[Digest, Candidate]) -> Iterable[Candidate]:
         """What is offered and what is installed, each content once."""
@@ -132,6 +134,9 @@ class Pool:
                 candidate = replace(installed[identity], path=candidate.path if candidate.asked else None, asked=candidate.asked)
             asked = candidate.asked or (candidate.name, candidate.version) in exact
             yield replace(candidate, asked=asked, yanked=candidate.yanked or self.here.yanked.get(candidate.ref))
+
+    def _keep_what_is_here(self, candidate: Candidate) -> tuple[bool, ...]:
+        return not candidate.asked, candidate.identity in self.here.revoked, not candidate.installed, candidate.yanked is not None
 
     def _downgrade(self, candidate: Candidate) -> str | None:
         highest = self.here.highest.get(candidate.name)
@@ -148,10 +153,6 @@ def _offer(wanted: Sequence[Wanted], offered: Iterable[Candidate]) -> dict[Diges
 
 def _related(candidate: Candidate) -> set[str]:
     return {*candidate.requires, *candidate.conflicts} - {TOOL}
-
-
-def _keep_what_is_here(candidate: Candidate) -> tuple[bool, ...]:
-    return not candidate.asked, not candidate.installed, candidate.yanked is not None
 
 
 def _by_version_only(candidate: Candidate) -> tuple[bool, ...]:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -25,11 +22,13 @@ from expert_kit.bases import AdapterSpec, BaseMatch, BaseRecord, compare
 from expert_kit.errors import BaseMismatchError, IncompatibleAdapterError
 from expert_kit.manifest import BaseEntry, Manifest
 from expert_kit.names import Digest
+from expert_kit.registry.cache_file import write_cache
 from expert_kit.registry.paths import cache_dir
 from expert_kit.registry.records import FileEntry, InstalledExpert
 
 if TYPE_CHECKING:
     from expert_kit.registry.store import Registry
+    from expert_kit.signing import Policy
 
 _SCHEMA = "probe-result/1"
 _log = logging.getLogger(__name__)
@@ -77,6 +76,20 @@ def probe_on(manifest: Manifest, entry: BaseEntry, record: BaseRecord, read: Cal
         _log.info("%s on %s: %s, %s", manifest.ref, record.fingerprint.id, result.match, result.describe())
     if result is not None and result.match is BaseMatch.INCOMPATIBLE:
         raise _refusal(manifest, entry, record, result)
+
+
+def check_has_probe(manifest: Manifest, entry: BaseEntry, policy: Policy) -> None:
+    """Refuse an expert without a probe for this base model where a strict policy has ``probe`` in ``require``.
+
+    Raises:
+        IncompatibleAdapterError: ``probe_missing``.
+    """
+    if entry.probe is None and policy.wants_probe and policy.level == "strict":
+        raise IncompatibleAdapterError(
+            f"{manifest.ref} brings no probe for {entry.id}, and trust.toml requires one for {policy.scope or 'every name'}",
+            hint="ask the publisher for an archive with a probe: `expert-kit package` makes one where the base model is",
+            code="probe_missing",
+        )
 
 
 def probe_installed(registry: Registry, expert: InstalledExpert, record: BaseRecord, runner: ProbeRunner) -> None:
@@ -175,17 +188,11 @@ def _recall(key: Mapping[str, str]) -> ProbeResult | None:
 
 def _remember(key: Mapping[str, str], result: ProbeResult) -> None:
     value: dict[str, Any] = {"key": dict(key), "result": {**asdict(result), "match": result.match.value}}
-    path = _path(key)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_cache(_path(key), json.dumps(value, indent=1) + "\n")
     except OSError as error:
         # Only a cache: without it the next install or load asks again.
         _log.warning("cannot keep the result of a probe: %s", error.strerror)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _refusal(manifest: Manifest, entry: BaseEntry, record: BaseRecord, result: ProbeResult) -> IncompatibleAdapterError:

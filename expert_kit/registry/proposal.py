@@ -13,6 +13,7 @@ from expert_kit.registry.index import Index
 from expert_kit.registry.pool import Here, Wanted
 from expert_kit.registry.records import InstalledExpert
 from expert_kit.registry.resolve import Plan, Step, resolve
+from expert_kit.registry.screening import PassedOver, choose_admitted
 from expert_kit.registry.store import Registry
 from expert_kit.registry.wishes import NameWish, is_file, look_around, read_files, update_wishes
 
@@ -26,6 +27,8 @@ class Proposal:
     plan: Plan
     archives: tuple[Candidate, ...] = ()
     """What has to be installed, in this order: of several versions of a name the last one becomes current."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """What the index offers and would have been chosen, but for its signatures or a revocation."""
 
     @property
     def kept(self) -> tuple[Step, ...]:
@@ -58,7 +61,9 @@ def propose_install(registry: Registry, words: Sequence[str], terms: Terms, inde
         pre: let in pre-releases where no range asks for them.
 
     Raises:
-        ResolutionError: nothing fits; also ``resolution_two_contents``. AlreadyInstalledError: ``expert_not_current``.
+        ResolutionError: nothing fits; also ``resolution_two_contents``.
+        SignatureError, CheckUnavailableError: nothing fits without an archive of the index that is refused.
+        AlreadyInstalledError: ``expert_not_current``.
         ArchiveError, ManifestError, UnknownNameError: a file or a name is none.
     """
     here = look_around(registry, terms, pre=pre)
@@ -70,9 +75,8 @@ def propose_install(registry: Registry, words: Sequence[str], terms: Terms, inde
     last = {file.name: file for file in files if file.identity not in present}
     older = [file for file in files if file.identity not in present and file is not last[file.name]]
     wanted = [Wanted(file.name, archive=file) for file in last.values()] + [Wanted(name.name, name.range) for name in names]
-    plan = resolve(wanted, index.candidates, here) if wanted else Plan(())
-    _check_current(plan, here)
-    return Proposal(plan, (*again, *older, *_archives(plan)))
+    plan, passed_over = _plan(registry, terms, index, wanted, here)
+    return Proposal(plan, (*again, *older, *_archives(plan)), passed_over)
 
 
 def propose_update(registry: Registry, names: Sequence[str], terms: Terms, index: Index, *, pre: bool = False) -> Proposal:
@@ -90,9 +94,8 @@ def propose_update(registry: Registry, names: Sequence[str], terms: Terms, index
     """
     here = look_around(registry, terms, pre=pre)
     offered = {candidate.name for candidate in index.candidates}
-    plan = resolve(update_wishes(here, names, offered), index.candidates, here)
-    _check_current(plan, here)
-    return Proposal(plan, _archives(plan))
+    plan, passed_over = _plan(registry, terms, index, update_wishes(here, names, offered), here)
+    return Proposal(plan, _archives(plan), passed_over)
 
 
 def carry_out(registry: Registry, proposal: Proposal, terms: Terms, check: Check | None = None) -> list[InstalledExpert]:
@@ -121,6 +124,14 @@ def carry_out(registry: Registry, proposal: Proposal, terms: Terms, check: Check
         return batch.commit()
 
 
+def _plan(registry: Registry, terms: Terms, index: Index, wanted: Sequence[Wanted], here: Here) -> tuple[Plan, tuple[PassedOver, ...]]:
+    if not wanted:
+        return Plan(()), ()
+    plan, passed_over = choose_admitted(registry, terms, index.candidates, lambda offered: resolve(wanted, offered, here))
+    _check_current(plan, here)
+    return plan, passed_over
+
+
 def _archives(plan: Plan) -> tuple[Candidate, ...]:
     return tuple(step.candidate for step in plan.changes)
 
@@ -132,7 +143,7 @@ def _check_current(plan: Plan, here: Here) -> None:
         if step.candidate.ref in present:
             raise AlreadyInstalledError(
                 f"{step.candidate.ref} is installed, but {step.candidate.name} means {step.previous} now",
-                hint=f"use it by its full name, {step.candidate.ref}; or go back: expert-kit rollback {step.candidate.name}",
+                hint=f"use it by its full name, {step.candidate.ref}; or for good: expert-kit use {step.candidate.ref}",
                 code="expert_not_current",
             )
 

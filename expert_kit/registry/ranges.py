@@ -32,9 +32,10 @@ _PARTIAL = (
     rf"(?:{_X}(?:\.{_X}){{0,2}}|{_N}(?:\.{_X}){{0,2}}|{_N}\.{_N}(?:\.{_X})?|{_N}\.{_N}\.{_N}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)"
 )
 _SIGN = r"<=|>=|<|>|=|\^|~"
-_GAP = re.compile(rf"({_SIGN}) +")
-_WORD = re.compile(rf"({_SIGN})?({_PARTIAL})")
-_HYPHEN = re.compile(rf"({_PARTIAL}) +- +({_PARTIAL})")
+# Compiled at their first use, by ``re`` itself: the load path imports this module and seldom reads a range.
+_GAP = rf"({_SIGN}) +"
+_WORD = rf"({_SIGN})?({_PARTIAL})"
+_HYPHEN = rf"({_PARTIAL}) +- +({_PARTIAL})"
 
 
 class _Partial(NamedTuple):
@@ -190,11 +191,11 @@ def _holds(bounds: tuple[_Bound, ...], version: str, pre: bool) -> bool:
 
 
 def _parse_set(text: str) -> tuple[_Bound, ...]:
-    hyphen = _HYPHEN.fullmatch(text.strip(" "))
+    hyphen = re.fullmatch(_HYPHEN, text.strip(" "))
     if hyphen:
         return (*_expand(">=", hyphen[1]), *_expand("<=", hyphen[2]))
-    words = _GAP.sub(r"\1", text).split(" ")
-    matches = [_WORD.fullmatch(word) for word in words if word]
+    words = re.sub(_GAP, r"\1", text).split(" ")
+    matches = [re.fullmatch(_WORD, word) for word in words if word]
     if not matches or None in matches:
         raise ValueError
     return tuple(bound for match in matches if match for bound in _expand(match[1] or "", match[2]))

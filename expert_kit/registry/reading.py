@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from expert_kit.errors import CapacityError, ExpertKitError, RegistryError
+from expert_kit.errors import CapacityError, ExpertKitError, RegistryError, SignatureError
 from expert_kit.names import Digest, ExpertRef
 from expert_kit.registry import dependents, history, leases, rows, search
 from expert_kit.registry.blobs import BlobStore
@@ -19,7 +19,7 @@ from expert_kit.registry.history import Change
 from expert_kit.registry.paths import home, registry_dir
 from expert_kit.registry.records import InstalledExpert, RoutingExample, Standing
 from expert_kit.registry.refusals import not_installed
-from expert_kit.registry.revocations import check_revoked
+from expert_kit.registry.revocations import check_revoked, listed_publishers
 from expert_kit.registry.search import Query, Summary
 
 Experts = list[InstalledExpert]
@@ -27,6 +27,7 @@ Examples = list[RoutingExample]
 Changes = list[Change]
 Summaries = list[Summary]
 Standings = list[Standing]
+Refs = list[ExpertRef]
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,11 @@ class InstalledExperts:
         """
         wanted = parse_ref(ref)
         return _chosen(wanted, self.versions(wanted))
+
+    def names(self) -> Refs:
+        """Every installed name, without versions."""
+        with typed_errors(self.root), self.database.reading() as connection:
+            return [] if connection is None else rows.names(connection)
 
     def versions(self, ref: ExpertRef) -> Experts:
         """Every installed version of this name, the newest install last; a version in ``ref`` is ignored."""
@@ -114,6 +120,19 @@ class InstalledExperts:
             RevokedError: ``package_revoked`` or ``signature_key_revoked``.
         """
         check_revoked(self.trust_home, expert)
+
+    def revoked(self) -> frozenset[Digest]:
+        """Identities of the installed versions that :meth:`check_revoked` refuses, or that it cannot judge for a damaged list."""
+        concerned = listed_publishers(self.trust_home)
+        experts = [expert for expert in self.list() if expert.ref.namespace in concerned] if concerned else []
+        return frozenset(expert.identity for expert in experts if self._is_revoked(expert))
+
+    def _is_revoked(self, expert: InstalledExpert) -> bool:
+        try:
+            self.check_revoked(expert)
+        except SignatureError:
+            return True
+        return False
 
     def examples(self, expert: InstalledExpert) -> Examples:
         """The routing examples of an expert, or none if it has no such file.

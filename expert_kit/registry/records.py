@@ -86,7 +86,8 @@ class InstalledExpert:
     def from_rows(cls, row: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> Self:
         """The reverse of :meth:`to_row`; ``files`` are the rows of the ``file`` table."""
         entries = tuple(FileEntry(file["path"], file["size"], file["sha256"], file["role"]) for file in files)
-        adapter = json.loads(row["adapter"])
+        stored = json.loads(row["adapter"])
+        adapter: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
         plain: dict[str, Any] = {name: row[name] for name in _PLAIN}
         lists: dict[str, Any] = {name: tuple(json.loads(row[name])) for name in _LISTS}
         relations = json.loads(row["relations"] or "{}")
@@ -100,7 +101,7 @@ class InstalledExpert:
             yanked=row["yanked"],
             ref=ExpertRef(row["namespace"], row["name"], row["version"]),
             base=BaseFingerprint(**json.loads(row["base"])),
-            adapter=AdapterSpec(**{**adapter, "target_modules": tuple(adapter["target_modules"])}),
+            adapter=AdapterSpec(**adapter),
             weights=_weights(row, entries),
             files=entries,
             current=bool(row["current"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from expert_kit.errors import AlreadyInstalledError, ExpertNotFoundError, RegistryError
+from expert_kit.errors import AlreadyInstalledError, ExpertNotFoundError, RegistryError, UsageError
 from expert_kit.names import ExpertRef, printable, version_key
 from expert_kit.registry.dependents import Unmet
 from expert_kit.registry.records import InstalledExpert
@@ -71,6 +71,22 @@ def say_unmet(problem: Unmet) -> str:
     found = "is not installed" if problem.found is None else f"is {problem.found}"
     verb = "cannot stand beside" if problem.code == "expert_conflict" else "requires"
     return printable(f"{problem.expert} {verb} {problem.other} {problem.wanted}, which {found}")
+
+
+def use_breaks(ref: ExpertRef, problem: Unmet) -> RegistryError:
+    """With that version as the current one, another expert would be without what it needs."""
+    other = problem.expert.partition("@")[0]
+    return RegistryError(
+        f"{ref} cannot become current: then {say_unmet(problem)}",
+        hint=f"choose a version of {other} that fits first; or all the same: expert-kit use {ref} --force",
+        code="rollback_breaks",
+    )
+
+
+def which_version(name: ExpertRef, versions: Sequence[InstalledExpert]) -> UsageError:
+    """A version has to be named; ``versions`` are those that are installed."""
+    others = " or ".join(f"expert-kit use {expert.ref}" for expert in versions)
+    return UsageError(f"which version of {name}?", hint=others or "see `expert-kit list`", code="use_version")
 
 
 def rollback_breaks(name: ExpertRef, problem: Unmet) -> RegistryError:

@@ -22,7 +22,7 @@ def check_revoked(trust_home: Path, expert: InstalledExpert) -> None:
         RevokedError: ``package_revoked``, ``signature_key_revoked``.
         SignatureError: ``trust_invalid``, the list is there but cannot be read.
     """
-    path = trust_home / "trust" / "revocations" / f"{expert.ref.namespace}.jsonl"
+    path = _folder(trust_home) / f"{expert.ref.namespace}.jsonl"
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -39,6 +39,15 @@ def check_revoked(trust_home: Path, expert: InstalledExpert) -> None:
         # With its version: a name alone means the current one, which may be a good one.
         error.hint += f", and: expert-kit uninstall {expert.ref}"
         raise
+
+
+def listed_publishers(trust_home: Path) -> frozenset[str]:
+    """The publishers of whom there is a list here."""
+    return frozenset(path.stem for path in _folder(trust_home).glob("*.jsonl"))
+
+
+def _folder(trust_home: Path) -> Path:
+    return trust_home / "trust" / "revocations"
 
 
 def _may_name(data: bytes, digests: set[str]) -> bool:

@@ -128,6 +128,11 @@ def highest(connection: sqlite3.Connection, ref: ExpertRef) -> str | None:
     return None if row is None else str(row["version"])
 
 
+def names(connection: sqlite3.Connection) -> list[ExpertRef]:
+    """Every installed name, without versions."""
+    return [ExpertRef(row["namespace"], row["name"]) for row in connection.execute("SELECT DISTINCT namespace, name FROM expert")]
+
+
 def all_highest(connection: sqlite3.Connection) -> dict[str, str]:
     """The same for every name, by full name."""
     return {f"{row['namespace']}/{row['name']}": row["version"] for row in connection.execute("SELECT * FROM highest")}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expert_kit.bases import BaseRecord
-from expert_kit.errors import ExpertKitError, ExpertNotFoundError, RegistryError, SignatureError, UsageError
+from expert_kit.errors import ExpertKitError, ExpertNotFoundError, RegistryError, UsageError
 from expert_kit.names import Digest, ExpertRef
 from expert_kit.registry import dependents, gc, history, rows
 from expert_kit.registry.blobs import Stage
@@ -30,6 +30,8 @@ from expert_kit.registry.refusals import (
     no_longer_fitting,
     no_way_back,
     rollback_breaks,
+    use_breaks,
+    which_version,
 )
 
 if TYPE_CHECKING:
@@ -148,14 +150,35 @@ class Registry(InstalledExperts):
                 raise no_way_back(present.ref, self.versions(name))
         return self.get(target)
 
+    def use(self, ref: ExpertRef | str, *, force: bool = False) -> tuple[ExpertRef, InstalledExpert]:
+        """Let a name mean this installed version, be it older or newer; in one transaction.
+
+        Args:
+            ref: with a version; a withdrawn one was asked for, and may be used.
+            force: although installed experts do not fit it.
+
+        Returns:
+            What was current before, and what is current now.
+
+        Raises:
+            UsageError: ``use_version``, no version is given. ExpertNotFoundError: it is not installed.
+            RevokedError: see :meth:`check_revoked`. RegistryError: ``rollback_breaks``, others would not fit any more.
+        """
+        wanted = parse_ref(ref)
+        versions = self.versions(wanted)
+        if wanted.version is None:
+            raise which_version(wanted, versions)
+        self.check_revoked(self.get(wanted))
+        before = next((expert.ref for expert in versions if expert.current), wanted)
+        with typed_errors(self.root), self.database.writing() as connection:
+            unmet = dependents.unmet(connection)
+            history.choose(connection, wanted)
+            if not force and (worse := set(dependents.unmet(connection)).difference(unmet)):
+                raise use_breaks(wanted, min(worse, key=str))
+        return before, self.get(wanted)
+
     def _revoked_versions(self, name: ExpertRef) -> list[str]:
-        revoked = []
-        for expert in self.versions(ExpertRef(name.namespace, name.name)):
-            try:
-                self.check_revoked(expert)
-            except SignatureError:  # or it cannot be told: the list is damaged
-                revoked.append(str(expert.ref.version))
-        return revoked
+        return [str(expert.ref.version) for expert in self.versions(name) if self._is_revoked(expert)]
 
     def yank(self, ref: ExpertRef | str, reason: str) -> ExpertRef:
         """Withdraw a version: nothing picks it by itself any more; by its name and version it still loads, with a warning.

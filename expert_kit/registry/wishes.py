@@ -87,6 +87,7 @@ def look_around(registry: Registry, terms: Terms, *, pre: bool = False) -> Here:
         installed=installed,
         highest=highest,
         yanked=registry.yanks(),
+        revoked=registry.revoked(),
         allow_missing_base=terms.allow_missing_base,
         allow_downgrade=terms.allow_downgrade,
         pre=pre,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from expert_kit.errors import CapacityError
-from expert_kit.routing.whole_file import replace_whole
+from expert_kit.whole_file import replace_whole
 
 _LOG = logging.getLogger(__name__)
 LONGEST_TEXT: Final = 500

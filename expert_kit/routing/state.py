@@ -17,7 +17,7 @@ from expert_kit.routing.coverage import CoverageModel, CoverageRule
 from expert_kit.routing.fitted import Fitted, Report
 from expert_kit.routing.fusion import Fusion
 from expert_kit.routing.scorers import ROUTERS
-from expert_kit.routing.whole_file import replace_whole
+from expert_kit.whole_file import replace_whole
 
 _LOG = logging.getLogger(__name__)
 KEPT: Final = 4

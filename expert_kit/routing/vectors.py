@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from expert_kit.names import Digest
 from expert_kit.routing.encoder import Encoder, Vectors, are_unit_rows, embed
-from expert_kit.routing.whole_file import replace_whole
+from expert_kit.whole_file import replace_whole
 
 _LOG = logging.getLogger(__name__)
 _FORMAT: Final = b"expert-kit/vectors/1"

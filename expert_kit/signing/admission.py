@@ -15,7 +15,9 @@ from datetime import datetime
 
 from expert_kit.errors import CheckUnavailableError, ExpertKitError, RevokedError, SignatureError, UntrustedKeyError
 from expert_kit.signing.attestations import Attestation, counted
+from expert_kit.signing.hints import compare_first, trust_command, untrust_command
 from expert_kit.signing.policy import Policy
+from expert_kit.signing.requirements import PROBE
 from expert_kit.signing.revocations import RevocationList
 from expert_kit.signing.roots import RoleKeys, TrustedRoot
 
@@ -38,7 +40,7 @@ class FirstUse:
     @property
     def command(self) -> str:
         """The command that gives the same answer without a question."""
-        return f"expert-kit keys trust {self.key_id} --scope {self.scope}"
+        return trust_command(self.key_id, self.scope)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,13 @@ class Case:
     attestations: tuple[Attestation, ...] = ()
     unsigned: bool = False
     """The user takes it without a signature, on purpose."""
+    trial: bool = False
+    """Nothing comes in yet: somebody only wants to know."""
+
+    @property
+    def warning(self) -> int:
+        """The level of the log for what is let through."""
+        return logging.DEBUG if self.trial else logging.WARNING
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ def decide(case: Case, facts: Facts, ask: Ask | None) -> Admission:
     except SignatureError as error:
         if facts.policy.level != "audit":
             raise
-        _log.warning("%s: audit only, %s", case.full_name, error.message)
+        _log.log(case.warning, "%s: audit only, %s", case.full_name, error.message)
         code = "signature_untrusted_key" if isinstance(error, UntrustedKeyError) else error.code
         trusted = tuple(signer for signer in case.signers if signer in facts.allowed.keys)
         admission = Admission(facts.policy, trusted, warnings=(code,), origin="audit")
@@ -150,7 +159,7 @@ def _signed(case: Case, facts: Facts, ask: Ask | None) -> Admission:
     expected = allowed.keys or case.known
     if expected and not set(expected) & set(usable):
         raise _changed_key(case.full_name, facts, expected, usable)
-    return _first_use(case.full_name, facts.policy, usable, ask)
+    return _first_use(case, facts.policy, usable, ask)
 
 
 def _revoked(case: Case, facts: Facts) -> set[str]:
@@ -168,8 +177,7 @@ def _soft_problems(case: Case, facts: Facts, admission: Admission) -> Iterator[E
     if expired := sorted(facts.policy.expired_keys(facts.now) & set(admission.signers)):
         yield SignatureError(
             f"{case.full_name}: the key {expired[0]} expired on {facts.policy.expires[expired[0]]}",
-            hint=f"ask the publisher for a new key, or prolong this one: expert-kit keys trust {expired[0]} --scope "
-            f"'{facts.policy.scope}' --expires DATE",
+            hint=f"ask the publisher for a new key, or prolong this one: {trust_command(expired[0], facts.policy.scope)} --expires DATE",
             code="signature_key_expired",
         )
     if facts.root is not None and facts.root.expires < facts.now:
@@ -192,7 +200,7 @@ def _missing_attestations(case: Case, facts: Facts, admission: Admission) -> Ite
     revoked = {one.key for one in facts.revocations.keys} if facts.revocations else set()
     good = counted(case.attestations, set(keys) - revoked - facts.policy.expired_keys(facts.now))
     for wanted in facts.policy.requirements:
-        if not wanted.is_met(good):
+        if wanted.kind != PROBE and not wanted.is_met(good):
             yield SignatureError(
                 f"{case.full_name}: trust.toml requires the attestation {wanted.text!r} for {facts.policy.scope or 'every name'}, "
                 f"and there is none by a trusted key",
@@ -204,11 +212,12 @@ def _missing_attestations(case: Case, facts: Facts, admission: Admission) -> Ite
 def _soften(error: ExpertKitError, case: Case, facts: Facts) -> str:
     if facts.policy.level == "strict":
         raise error
-    _log.log(logging.WARNING if facts.policy.level == "permissive" else logging.INFO, "%s", error.message)
+    _log.log(case.warning if facts.policy.level == "permissive" else logging.INFO, "%s", error.message)
     return error.code
 
 
-def _first_use(full_name: str, policy: Policy, signers: Sequence[str], ask: Ask | None) -> Admission:
+def _first_use(case: Case, policy: Policy, signers: Sequence[str], ask: Ask | None) -> Admission:
+    full_name = case.full_name
     scope = policy.scope or full_name.split("/")[0] + "/*"
     uses = [FirstUse(full_name, full_name.split("/")[0], signer, scope) for signer in signers]
     if policy.tofu == "accept-new":
@@ -220,12 +229,12 @@ def _first_use(full_name: str, policy: Policy, signers: Sequence[str], ask: Ask 
     if not accepted:
         raise UntrustedKeyError(
             f"{full_name}: signed by {', '.join(use.key_id for use in uses)}, a key that nobody has trusted for {scope} yet",
-            hint=f"compare the fingerprint with the publisher's, then: {uses[0].command}" if uses else "",
+            hint=compare_first(full_name.split("/")[0], [uses[0].command] if uses else []),
         )
     if len(accepted) < policy.threshold:
         raise _below_threshold(full_name, policy, len(accepted), policy.threshold)
     for use in accepted:
-        _log.warning("first use: %s signed by %s, accepted for %s", full_name, use.key_id, scope)
+        _log.log(case.warning, "first use: %s signed by %s, accepted for %s", full_name, use.key_id, scope)
     return Admission(policy, tuple(use.key_id for use in accepted), tuple(accepted), ("signature_first_use",))
 
 
@@ -240,10 +249,11 @@ def _below_threshold(full_name: str, policy: Policy, count: int, threshold: int)
 def _changed_key(full_name: str, facts: Facts, expected: Sequence[str], signers: Sequence[str]) -> UntrustedKeyError:
     policy = facts.policy
     scope = policy.scope or full_name.split("/")[0] + "/*"
-    commands = [f"expert-kit keys trust {signer} --scope {scope}" for signer in signers]
+    publisher = full_name.split("/")[0]
+    commands = [trust_command(signer, scope) for signer in signers]
     if policy.keys:
-        commands += [f"expert-kit keys untrust {key} --scope {scope}" for key in expected]
-    hint = "if the publisher has announced a new key over a channel that you trust, rotate: " + " ; ".join(commands)
+        commands += [untrust_command(key, scope) for key in expected]
+    hint = f"this may be somebody else than {publisher}; {compare_first(publisher, commands)}"
     if facts.root is not None:
         hint = f"if {facts.root.publisher} has changed keys: get root version {facts.root.version + 1}, then: expert-kit trust update FILE"
     return UntrustedKeyError(

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from expert_kit.errors import KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
+from expert_kit.signing.hints import compare_first, trust_command
 from expert_kit.signing.keys import PrivateKey, PublicKey, key_id, load_public_der, public_der, public_pem
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -80,7 +81,8 @@ def verify_line(line: bytes, statement: bytes, keys: Container[str]) -> str:
     """
     signer = _check(line, statement)
     if signer not in keys:
-        raise UntrustedKeyError(f"signed with key {signer}, which is not trusted here", hint=f"expert-kit keys trust {signer} --scope NS/*")
+        hint = compare_first("its publisher", [trust_command(signer, "NS/*")])
+        raise UntrustedKeyError(f"signed with key {signer}, which is not trusted here", hint=hint)
     return signer
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from filelock import FileLock
 
 from expert_kit.errors import SignatureError
+from expert_kit.whole_file import replace_whole
 
 MAX_BYTES = 1 << 20
 
@@ -31,7 +32,8 @@ def read_own_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     except OSError as error:
         raise SignatureError(f"cannot read {path}: {error.strerror}", hint=f"check the owner of {path}", code="trust_invalid") from error
     if os.name == "posix" and mode & 0o022:
-        raise SignatureError(f"{path} has mode {mode:04o}: others may write it", hint=f"chmod 600 {path}", code="trust_mode")
+        hint = f"look in it for what others may have written, then: chmod 600 {shlex.quote(str(path))}, or: expert-kit doctor --repair"
+        raise SignatureError(f"{path} has mode {mode:04o}: others may write it", hint=hint, code="trust_mode")
     if len(data) > limit:
         raise SignatureError(f"{path} is larger than {limit} bytes", hint=f"correct {path}", code="trust_invalid")
     return data
@@ -41,18 +43,12 @@ def write_own_file(path: Path, data: bytes) -> None:
     """Replace a file of mode 0600, durably and in one step; its folder is made if it is missing.
 
     Raises:
-        SignatureError: ``trust_unwritable``; the old file is still there.
+        SignatureError: ``trust_unwritable``; the old file is still there, or a power cut could bring it back.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_whole(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise unwritable(path, error) from error
 
 

@@ -30,7 +30,7 @@ from datetime import datetime
 from typing import Any
 
 from expert_kit.signing.dates import end_of_day
-from expert_kit.signing.requirements import Requirement
+from expert_kit.signing.requirements import PROBE, Requirement
 
 LEVELS = ("strict", "permissive", "audit", "skip")
 TOFU = ("ask", "never", "accept-new")
@@ -63,7 +63,7 @@ class Policy:
     expires: dict[str, str] = field(default_factory=dict, hash=False)
     """Last day, UTC, of some of ``keys``; the others do not expire."""
     require: tuple[str, ...] = ()
-    """Attestations that a package must have, see ``requirements.py``."""
+    """Attestations that a package must have, and ``probe``, see ``requirements.py``."""
     attesters: tuple[str, ...] = ()
     """Fingerprints whose attestations count beside those of ``keys``."""
     max_stale_days: int = 30
@@ -107,6 +107,11 @@ class Policy:
     def requirements(self) -> tuple[Requirement, ...]:
         """``require``, parsed."""
         return tuple(Requirement.parse(text) for text in self.require)
+
+    @property
+    def wants_probe(self) -> bool:
+        """Whether an expert has to bring a probe, which shows that it acts on the base model here as on its publisher's."""
+        return any(one.kind == PROBE for one in self.requirements)
 
     def expired_keys(self, now: datetime) -> frozenset[str]:
         """Those of ``keys`` whose last day is over."""

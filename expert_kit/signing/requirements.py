@@ -2,6 +2,8 @@
 
 ``provenance``, ``import`` or ``bom``: one of that kind. ``eval:SUITE``: a measured result, with ``>=0.30`` a result of at
 least that share, and with ``@sha256:...`` one on the data of that digest: ``eval:gsm8k>=0.30@sha256:...``.
+
+``probe`` is about the package itself, not about an attestation: whoever looks into it checks that, see ``Policy.wants_probe``.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from expert_kit.signing.attestations import Attestation
 
-_PLAIN = ("provenance", "import", "bom")
+PROBE = "probe"
+_PLAIN = ("provenance", "import", "bom", PROBE)
 _EVAL = re.compile(
     r"eval:(?P<suite>[A-Za-z0-9][A-Za-z0-9._/-]{0,127})(>=(?P<least>[0-9]+(\.[0-9]{1,6})?))?(@(?P<data>sha256:[0-9a-f]{64}))?"
 )

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from expert_kit.errors import CheckUnavailableError, SignatureError
+from expert_kit.signing import authority
 from expert_kit.signing.admission import Admission, Ask, Case, Facts, FirstUse, check_not_revoked, decide
 from expert_kit.signing.attestations import Attestation
 from expert_kit.signing.dates import utc_now
@@ -30,7 +31,7 @@ from expert_kit.signing.events import EventLog
 from expert_kit.signing.files import locked, read_own_file, write_own_file
 from expert_kit.signing.keys import key_id, load_public_key
 from expert_kit.signing.policy import SCOPE, Policy, Rules, parse_rules, render_rules
-from expert_kit.signing.revocations import RevocationStore
+from expert_kit.signing.revocations import RevocationList, RevocationStore
 from expert_kit.signing.roots import RoleKeys, RootStore, TrustedRoot
 
 __all__ = ["Admission", "FirstUse", "Policy", "TrustStore"]
@@ -149,6 +150,7 @@ class TrustStore:
         identity: str = "",
         attestations: Sequence[Attestation] = (),
         unsigned: bool = False,
+        trial: bool = False,
     ) -> Admission:
         """Decide whether these signers may speak for ``full_name``. Nothing is written.
 
@@ -160,18 +162,19 @@ class TrustStore:
             identity: of the package, for revocations.
             attestations: checked ones, see ``attestations.open_attestations``.
             unsigned: the user takes the package without any signature; everything else is checked all the same.
+            trial: nothing comes in yet, so nobody is warned.
 
         Raises:
             SignatureError, CheckUnavailableError: no, with the next command; see ``admission.decide``.
         """
-        case = Case(full_name, tuple(signers), tuple(known), identity, tuple(attestations), unsigned)
+        case = Case(full_name, tuple(signers), tuple(known), identity, tuple(attestations), unsigned, trial)
         policy = self.policy_for(full_name)
         try:
             facts = self._facts(full_name, policy, identity)
         except (SignatureError, CheckUnavailableError) as error:
             if policy.level not in ("audit", "skip"):
                 raise
-            _log.warning("%s: %s", full_name, error.message)
+            _log.log(case.warning, "%s: %s", full_name, error.message)
             facts = Facts(policy, self.now())
         return decide(case, facts, ask)
 
@@ -191,7 +194,7 @@ class TrustStore:
         if policy.level == "skip":
             return
         root = self._root(full_name, policy)
-        revocations = self.revocations.get(full_name.split("/")[0])
+        revocations = self._revocations(full_name)
 
         def seen() -> datetime | None:
             return min((moment for moment in (installed, self.events.first_seen(identity)) if moment is not None), default=None)
@@ -218,10 +221,13 @@ class TrustStore:
         policy = rules.scope(f"{publisher}/*")
         if policy is not None and policy.keys:
             return RoleKeys(policy.keys, policy.threshold)
-        # The root speaks for the publisher, even if it is trusted for some of the names only.
-        rooted = next((one for one in rules.policies if one.root and one.scope.split("/")[0] == publisher), None)
+        rooted = authority.rooted(rules, publisher)
         root = None if rooted is None else self._root(rooted.scope, rooted)
         return None if root is None else root.root
+
+    def named_authorities(self, publisher: str) -> dict[str, RoleKeys]:
+        """By full name: the keys that are trusted for this name of ``publisher`` alone; they may revoke under this name."""
+        return authority.named(self._load(), publisher)
 
     def remember(self, admission: Admission, full_name: str = "", identity: str = "") -> None:
         """Write the keys that were accepted on first use, and in the log that this package was let in."""
@@ -233,15 +239,19 @@ class TrustStore:
             )
 
     def _facts(self, full_name: str, policy: Policy, identity: str) -> Facts:
-        revocations = self.revocations.get(full_name.split("/")[0])
+        revocations = self._revocations(full_name)
         return Facts(policy, self.now(), self._root(full_name, policy), revocations, lambda: self.events.first_seen(identity))
+
+    def _revocations(self, full_name: str) -> RevocationList | None:
+        found = self.revocations.read(full_name.split("/")[0])
+        return None if found is None or not authority.binds(self._load(), full_name, found[1]) else found[0]
 
     def _root(self, full_name: str, policy: Policy) -> TrustedRoot | None:
         return self.roots.current(full_name.split("/")[0], policy.root)[0] if policy.root else None
 
     def _change(self, scope: str, changes: Callable[[Policy], dict[str, Any]]) -> Policy:
         if not SCOPE.fullmatch(scope):
-            raise SignatureError(f"scope {scope!r} is neither ns/* nor ns/name", hint="for example --scope acme/*", code="trust_invalid")
+            raise SignatureError(f"scope {scope!r} is neither ns/* nor ns/name", hint="for example --scope 'acme/*'", code="trust_invalid")
         with locked(self.path):
             rules = self._load()
             old = rules.scope(scope) or replace(rules.default, scope=scope, level="strict")

@@ -6,13 +6,16 @@ signatures decide.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from expert_kit.errors import SignatureError, UntrustedKeyError
+from expert_kit.signing.authority import heard
+from expert_kit.signing.hints import compare_first, trust_command
 from expert_kit.signing.policy import Policy
 from expert_kit.signing.revocations import RevocationList, open_list
-from expert_kit.signing.roots import TrustedRoot, root_digest
+from expert_kit.signing.roots import RoleKeys, TrustedRoot, root_digest
 from expert_kit.signing.rotation import check_first, check_next, publisher_of
 from expert_kit.signing.trust import TrustStore
 
@@ -109,21 +112,24 @@ def _next_root(trust: TrustStore, data: bytes) -> Update:
 def _newer_list(trust: TrustStore, data: bytes) -> Update:
     """Codes: ``revocation_`` and ``invalid``, ``untrusted``, ``threshold``, ``rollback``, ``same_version`` or ``future``."""
     new, signers = open_list(data)
-    allowed = trust.authority(new.publisher)
-    if allowed is None:
+    wide = trust.authority(new.publisher)
+    allowed = trust.named_authorities(new.publisher) if wide is None else {f"{new.publisher}/*": wide}
+    if not allowed:
         raise UntrustedKeyError(
-            f"nobody is trusted to revoke for {new.publisher}",
-            hint=f"trust its key first: expert-kit keys trust {signers[0]} --scope {new.publisher}/*",
+            f"nobody is trusted to revoke for {new.publisher}; this list is signed by {', '.join(signers)}",
+            hint=compare_first(new.publisher, [trust_command(signers[0], f"{new.publisher}/*")]),
             code="revocation_untrusted",
         )
     found = trust.revocations.read(new.publisher)
     old, old_signers = found if found is not None else (None, ())
     # A list whose signers may not revoke any more binds nobody here: a thief's last word must not outlive the thief's keys.
-    floor = old if old is not None and allowed.count(old_signers) >= allowed.threshold else None
+    floor = old if old is not None and heard(allowed, old_signers) else None
     dead = {one.key for one in floor.keys} if floor else set()
-    if allowed.count(tuple(signer for signer in signers if signer not in dead)) < allowed.threshold:
+    speaks = heard(allowed, tuple(signer for signer in signers if signer not in dead))
+    # There is one list of a publisher: what it says about a name is replaced only by those who may speak for that name.
+    if not speaks or (floor is not None and not speaks >= heard(allowed, old_signers)):
         raise UntrustedKeyError(
-            f"revocation list of {new.publisher}: signed by {', '.join(signers)}; {allowed.threshold} of {', '.join(allowed.keys)} must",
+            f"revocation list of {new.publisher}: signed by {', '.join(signers)}; {_who_must(allowed)} must",
             hint=f"ask {new.publisher} for a list with the missing signatures; see `expert-kit trust list`",
             code="revocation_threshold",
         )
@@ -137,6 +143,10 @@ def _newer_list(trust: TrustStore, data: bytes) -> Update:
     trust.revocations.write(new.publisher, data)
     trust.events.append(trust.now(), "list_accepted", publisher=new.publisher, version=str(new.version))
     return Update(new.publisher, "revocations", new.version, True, _list_changes(old, new))
+
+
+def _who_must(allowed: Mapping[str, RoleKeys]) -> str:
+    return "; ".join(f"for {scope} {who.threshold} of {', '.join(who.keys)}" for scope, who in sorted(allowed.items()))
 
 
 def _check_newer(new: RevocationList, floor: RevocationList | None) -> None:

@@ -1,8 +1,24 @@
-"""Turns a recipe and data into an adapter folder."""
+"""Turns a recipe and data into an adapter folder, and a table into a recipe."""
 
 from expert_kit.training.data import prepare_data
+from expert_kit.training.new_recipe import Plan, Splits, split_rows, write_recipe
 from expert_kit.training.outcome import TrainingResult
 from expert_kit.training.recipe import Recipe, load_recipe
 from expert_kit.training.sft import Progress, train
+from expert_kit.training.table import choose_columns, make_rows, read_table
 
-__all__ = ["Progress", "Recipe", "TrainingResult", "load_recipe", "prepare_data", "train"]
+__all__ = [
+    "Plan",
+    "Progress",
+    "Recipe",
+    "Splits",
+    "TrainingResult",
+    "choose_columns",
+    "load_recipe",
+    "make_rows",
+    "prepare_data",
+    "read_table",
+    "split_rows",
+    "train",
+    "write_recipe",
+]

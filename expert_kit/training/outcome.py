@@ -89,7 +89,9 @@ def save_adapter(recipe: Recipe, model: PeftModel, folder: Path) -> None:
     config = model.peft_config["default"]
     config.base_model_name_or_path = recipe.model_name_or_path
     config.inference_mode = True
-    config.target_modules = sorted(config.target_modules)
+    for lists in ("target_modules", "feedforward_modules"):
+        if getattr(config, lists, None) is not None:
+            setattr(config, lists, sorted(getattr(config, lists)))
     dtype = _DTYPES[recipe.adapter_dtype]
     state = {name: tensor.to(dtype).contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
     bad = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), None)

@@ -49,6 +49,15 @@ class TestSet(_Closed):
     task: str
     """Name of a check in ``expert_kit.evaluation``."""
     max_new_tokens: PositiveInt = 96
+    grammar: Path | None = None
+    """File beside the recipe, to which the answers of an adapter folder are held. An installed expert has its own, and the base none."""
+
+    @field_validator("grammar")
+    @classmethod
+    def _inside(cls, value: Path | None) -> Path | None:
+        if value is not None and (value.is_absolute() or ".." in value.parts):
+            raise ValueError("is not a path inside the recipe's folder")
+        return value
 
 
 class Recipe(_Closed):
@@ -61,11 +70,21 @@ class Recipe(_Closed):
     max_length: PositiveInt = 1024
     """Tokens of prompt and completion; longer rows are left out and counted."""
 
+    peft_type: Literal["lora", "ia3", "prompt_tuning", "prefix_tuning"] = "lora"
+    """Kind of adapter; only the keys of this kind may be given."""
     lora_r: Annotated[int, Field(ge=1, le=512)] = 16
     lora_alpha: PositiveInt = 32
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     lora_target_modules: Literal["all-linear"] | list[_Name] = "all-linear"
     use_rslora: bool = False
+    use_dora: bool = False
+    """DoRA (arXiv:2402.09353): direction and magnitude apart; runs alone, never in a mix."""
+    ia3_target_modules: list[_Name] | None = None
+    """``None`` takes those that PEFT knows for the architecture: keys, values and the second layer of the feed-forward part."""
+    ia3_feedforward_modules: list[_Name] | None = None
+    """Those of the targets whose input is scaled, not their output."""
+    num_virtual_tokens: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Of prompt tuning and prefix tuning."""
     adapter_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the saved factors. Training itself keeps them in float32; so are its losses. The recipe's tests run on the saved file."""
 
@@ -100,12 +119,39 @@ class Recipe(_Closed):
         return "no" if value is False else value
 
     @model_validator(mode="after")
+    def _keys_are_of_the_kind(self) -> Recipe:
+        others = {key: kinds for key, kinds in _KIND_KEYS.items() if key in self.model_fields_set and self.peft_type not in kinds}
+        if others:
+            raise ValueError(f"{', '.join(others)} has no meaning with peft_type: {self.peft_type}")
+        if (self.ia3_target_modules is None) is not (self.ia3_feedforward_modules is None):
+            raise ValueError("ia3_target_modules and ia3_feedforward_modules are given together, or neither")
+        return self
+
+    def described(self) -> dict[str, Any]:
+        """All fields as plain data; those that came later only where they are set, so that older runs can be gone on with."""
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in self.model_dump(mode="json").items()
+            if name not in _LATER_KEYS or getattr(self, name) != fields[name].default
+        }
+
+    @model_validator(mode="after")
     def _keys_fit_together(self) -> Recipe:
         if self.early_stopping_patience and self.eval_strategy == "no":
             raise ValueError("early_stopping_patience needs eval_strategy: steps or epoch")
         if self.early_stopping_patience and self.eval_strategy == "steps" and self.save_steps % self.eval_steps:
             raise ValueError("save_steps must be a multiple of eval_steps when early_stopping_patience is set")
         return self
+
+
+_KIND_KEYS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora", "use_dora"), ("lora",)),
+    **dict.fromkeys(("ia3_target_modules", "ia3_feedforward_modules"), ("ia3",)),
+    "num_virtual_tokens": ("prompt_tuning", "prefix_tuning"),
+}
+"""Key -> the kinds of adapters that it is for."""
+_LATER_KEYS = frozenset({"peft_type", "use_dora", "ia3_target_modules", "ia3_feedforward_modules", "num_virtual_tokens"})
 
 
 class _StrictLoader(yaml.SafeLoader):

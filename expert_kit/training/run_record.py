@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from expert_kit.adapters import BaseModel
 from expert_kit.errors import DataError, TrainingError
 from expert_kit.training.faults import writing
 from expert_kit.training.recipe import Recipe
+from expert_kit.whole_file import replace_whole
 
 RUN_FILE = "run.json"
 _BASE_FIELDS = ("weights_root_sha256", "tokenizer_sha256", "chat_template_sha256")
@@ -66,7 +66,7 @@ def describe_run(recipe: Recipe, recipe_folder: Path, base: BaseModel) -> dict[s
     """
     files = {"train": recipe.dataset.train, "validation": recipe.dataset.validation}
     return {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.described(),
         "data_sha256": {name: _digest(recipe_folder / path) for name, path in files.items()},
         "base": {name: getattr(base.record.fingerprint, name) for name in _BASE_FIELDS},
     }
@@ -125,12 +125,4 @@ def _fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file completely or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_whole(path, text.encode(), mode=0o644)

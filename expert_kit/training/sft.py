@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of a LoRA adapter, on transformers' Trainer and PEFT."""
+"""Supervised fine-tuning of an adapter, on transformers' Trainer and PEFT."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel, get_peft_model
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
 from expert_kit.adapters import BaseModel
 from expert_kit.errors import RecipeError
 from expert_kit.training.data import PadRight, encode_file
 from expert_kit.training.faults import within_memory, writing
+from expert_kit.training.kinds import is_prompted, peft_config
 from expert_kit.training.outcome import TrainingResult, write_outcome
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.run_record import check_folders, describe_run, last_checkpoint, refuse_another_run, write_run
@@ -86,7 +87,7 @@ def train(
     Raises:
         TrainingError: ``output_not_a_folder``; ``output_not_empty``, there is an earlier run and ``resume`` is off;
             ``nothing_to_resume``; ``resume_differs``; ``checkpoint_unreadable``; ``loss_not_finite``.
-        RecipeError: the base has no such ``lora_target_modules``.
+        RecipeError: the base has no such target modules.
         DataError: bad rows. CapacityError: out of memory or disk.
     """
     check_folders(output)
@@ -98,7 +99,7 @@ def train(
         write_run(output, run)
     set_seed(recipe.seed)
     datasets = _encode(recipe, recipe_folder, base)
-    with within_memory(), _lora_layers(recipe, base) as model:
+    with within_memory(), _adapter_in(recipe, base) as model:
         trainer = _trainer(recipe, base, model, datasets, output / "checkpoints", report)
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         with writing(f"the results into {output}"):
@@ -111,8 +112,8 @@ def _encode(recipe: Recipe, folder: Path, base: BaseModel) -> dict[str, Any]:
 
 
 @contextmanager
-def _lora_layers(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
-    """The base with LoRA layers put in for the time of the block."""
+def _adapter_in(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
+    """The base with an adapter put in for the time of the block."""
     use_cache = base.model.config.use_cache
     model = None
     try:
@@ -120,7 +121,7 @@ def _lora_layers(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
         base.model.config.use_cache = False
         yield model
     finally:
-        if model is not None:
+        if model is not None and not is_prompted(model):
             model.unload()
         base.model.config.use_cache = use_cache
         base.model.eval().requires_grad_(False)
@@ -128,9 +129,10 @@ def _lora_layers(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
 
 def _put_in(recipe: Recipe, base: BaseModel) -> PeftModel:
     try:
-        return get_peft_model(base.model, _lora_config(recipe))
+        return get_peft_model(base.model, peft_config(recipe))
     except ValueError as error:
-        raise RecipeError(f"lora_target_modules do not fit {recipe.model_name_or_path}: {error}") from error
+        keys = f"{recipe.peft_type}_target_modules" if recipe.peft_type in {"lora", "ia3"} else f"peft_type: {recipe.peft_type}"
+        raise RecipeError(f"{keys} do not fit {recipe.model_name_or_path}: {error}") from error
 
 
 def _trainer(
@@ -151,17 +153,6 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _lora_config(recipe: Recipe) -> LoraConfig:
-    return LoraConfig(
-        r=recipe.lora_r,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        target_modules=recipe.lora_target_modules,
-        use_rslora=recipe.use_rslora,
-        task_type="CAUSAL_LM",
-    )
 
 
 def _arguments(recipe: Recipe, checkpoints: Path, base: BaseModel) -> TrainingArguments:

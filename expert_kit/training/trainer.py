@@ -15,11 +15,12 @@ from transformers.trainer_utils import EvalLoopOutput
 from expert_kit.errors import TrainingError
 from expert_kit.training.data import IGNORED
 from expert_kit.training.faults import reading_checkpoint, writing
+from expert_kit.training.kinds import is_prompted, prompted_states
 from expert_kit.training.prefix_tree import can_share, prefix_tree
 
-TOKENS_PER_PASS = 1024
-"""Most tokens, padding included, of one forward and backward pass; a larger batch takes several. Activations cost about
-1.2 MB a token on SmolLM2-135M, and a pass of 1,024 tokens keeps two cores as busy as a larger one."""
+TOKENS_PER_PASS = 512
+"""Most tokens of one forward and backward pass, beginnings that rows share counted once; a larger batch takes several.
+Activations cost about 1.2 MB a token on SmolLM2-135M, and attention grows with the square; fewer would leave two cores idle."""
 
 
 class CompletionTrainer(Trainer):
@@ -32,7 +33,8 @@ class CompletionTrainer(Trainer):
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Loss and gradients of a batch, part by part; the same sum as in one pass, since the loss is divided by the count of all."""
-        parts = [inputs] if num_items_in_batch is None else split_batch(inputs, TOKENS_PER_PASS)
+        split = split_shared if can_share(self._peft_model(model).get_base_model().config, inputs["input_ids"].shape[1]) else split_batch
+        parts = [inputs] if num_items_in_batch is None else split(inputs, TOKENS_PER_PASS)
         losses = [super(CompletionTrainer, self).training_step(model, part, num_items_in_batch) for part in parts]
         loss = torch.stack(losses).sum()
         refuse_not_finite("training loss", loss.item(), self.state.global_step + 1)
@@ -70,7 +72,7 @@ class CompletionTrainer(Trainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean cross entropy over the labelled tokens; over the whole accumulated batch if its count is given."""
-        peft_model = self.accelerator.unwrap_model(model)
+        peft_model = self._peft_model(model)
         # Autocast brings the factors to bfloat16. PEFT would bring the inputs to float32 instead, and keep both for the backward pass.
         autocast = torch.autocast(inputs["input_ids"].device.type, dtype=torch.bfloat16, enabled=self.args.bf16)
         with autocast, disable_input_dtype_casting(peft_model, active=self.args.bf16):
@@ -78,6 +80,11 @@ class CompletionTrainer(Trainer):
         total = F.cross_entropy(logits.float(), targets, reduction="sum")
         loss = total / (num_items_in_batch if num_items_in_batch is not None else max(1, targets.numel()))
         return (loss, {"logits": logits}) if return_outputs else loss
+
+    def _peft_model(self, model: torch.nn.Module) -> PeftModel:
+        unwrapped = self.accelerator.unwrap_model(model)
+        assert isinstance(unwrapped, PeftModel)
+        return unwrapped
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         with writing("a checkpoint"):
@@ -133,12 +140,41 @@ def split_batch(batch: dict[str, torch.Tensor], tokens: int) -> list[dict[str, t
     return parts
 
 
+def split_shared(batch: dict[str, torch.Tensor], tokens: int) -> list[dict[str, torch.Tensor]]:
+    """Cut a batch, in its order, into parts whose prefix trees have at most ``tokens`` nodes, at least one row each.
+
+    Args:
+        batch: tensors (rows, longest), ``attention_mask`` among them, right-padded.
+        tokens: a beginning that neighbours share counts once.
+    """
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    rows = [ids[:length] for ids, length in zip(batch["input_ids"].tolist(), lengths, strict=True)]
+    starts, seen = [0], set(_prefixes(rows[0]))
+    for i, row in enumerate(rows[1:], 1):
+        grown = seen | set(_prefixes(row))
+        if len(grown) > tokens:
+            starts.append(i)
+            grown = set(_prefixes(row))
+        seen = grown
+    bounds = zip(starts, [*starts[1:], len(rows)], strict=True)
+    return [{name: values[a:b, : max(lengths[a:b])] for name, values in batch.items()} for a, b in bounds]
+
+
+def _prefixes(row: list[int]) -> list[int]:
+    hashes, running = [], 0
+    for token in row:
+        running = hash((running, token))
+        hashes.append(running)
+    return hashes
+
+
 def labelled_logits(model: PeftModel, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (n, vocabulary) and targets (n,) at the n positions that predict a labelled token."""
     causal = model.get_base_model()
     targets = inputs["labels"][:, 1:]
     keep = targets != IGNORED
-    logits = causal.get_output_embeddings()(_hidden_states(causal, inputs, keep))
+    hidden = prompted_states(model, inputs, keep) if is_prompted(model) else _hidden_states(causal, inputs, keep)
+    logits = causal.get_output_embeddings()(hidden)
     # Gemma squeezes its logits, in the part of forward that is not used here.
     cap = getattr(causal.config.get_text_config(), "final_logit_softcapping", None)
     return (torch.tanh(logits / cap) * cap if cap else logits), targets[keep]

@@ -8,17 +8,15 @@ few plain intervals and full hours that every day has; and each held-out prompt 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
-import os
 import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from expert_kit.recipe_data import run_data_script
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -204,27 +202,5 @@ def rows(split: str, count: int, seed: int) -> list[dict[str, str]]:
     ]
 
 
-def write_jsonl(path: Path, items: Sequence[dict[str, str]]) -> None:
-    """One JSON object per line; the file appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def main() -> None:
-    """Write the three files."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for train.jsonl, validation.jsonl and test.jsonl")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train-rows", type=int, default=SIZES["train"])
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    for split, count in (SIZES | {"train": options.train_rows}).items():
-        write_jsonl(options.out / f"{split}.jsonl", rows(split, count, options.seed))
-
-
 if __name__ == "__main__":
-    main()
+    run_data_script(__doc__, SIZES, rows)

@@ -8,15 +8,14 @@ asking. The answer is one line of JSON: keys in the order asked for, values copi
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import random
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from expert_kit.recipe_data import run_data_script
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -155,27 +154,5 @@ def split_rows(split: str, size: int, seed: int) -> list[dict[str, Any]]:
     return [{"id": f"json-{split}-{at:05d}", **row} for at, row in enumerate(rows)]
 
 
-def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write all rows or nothing."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", suffix=".tmp") as handle:
-        handle.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        handle.flush()
-        os.fsync(handle.fileno())
-    Path(handle.name).chmod(0o644)
-    Path(handle.name).replace(path)
-
-
-def main() -> None:
-    """Write the three files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for train.jsonl, validation.jsonl and test.jsonl")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train-rows", type=int, default=SIZES["train"])
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    for split, size in (SIZES | {"train": args.train_rows}).items():
-        write_jsonl(args.out / f"{split}.jsonl", split_rows(split, size, args.seed))
-
-
 if __name__ == "__main__":
-    main()
+    run_data_script(__doc__, SIZES, split_rows)

@@ -9,18 +9,18 @@ misspellings of our own making too, so that words are covered that the dictionar
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import os
 import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+
+from expert_kit.recipe_data import run_data_script
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -202,6 +202,7 @@ def rows(speller: Speller, split: str, count: int, seed: int) -> list[dict[str, 
     ]
 
 
+@cache
 def installed_speller() -> Speller:
     """The speller of the installed dictionary.
 
@@ -211,30 +212,12 @@ def installed_speller() -> Speller:
     return Speller(mistakes.dictionary_entries(mistakes.dictionary_file().read_text(encoding="utf-8")))
 
 
-def write_jsonl(path: Path, items: Sequence[Mapping[str, str]]) -> None:
-    """One JSON object per line; the file appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def main(arguments: Iterable[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the three files."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for train.jsonl, validation.jsonl and test.jsonl")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train-rows", type=int, default=SIZES["train"])
-    options = parser.parse_args(None if arguments is None else list(arguments))
     try:
-        speller = installed_speller()
+        run_data_script(__doc__, SIZES, lambda split, count, seed: rows(installed_speller(), split, count, seed), arguments)
     except mistakes.MissingDictionaryError as error:
         sys.exit(str(error))
-    options.out.mkdir(parents=True, exist_ok=True)
-    for split, count in (SIZES | {"train": options.train_rows}).items():
-        write_jsonl(options.out / f"{split}.jsonl", rows(speller, split, count, options.seed))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,9 @@ phrasing. Every gold query has been run on a small database and gives a result t
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import random
 import re
 import sqlite3
-import tempfile
 from pathlib import Path
 
 import sql_phrasings as ph
@@ -22,8 +18,10 @@ from sql_asker import CLOSE, OPEN, Draft, Unfit
 from sql_queries import ask
 from sql_schemas import Column, Entry, Instance, Table, connect, instantiate, literal, load_pool, plain_ddl, setup_script, sql_type
 
+from expert_kit.recipe_data import run_data_script
+
 POOLS = Path(__file__).resolve().parent / "pools"
-SIZES = {"train": 13000, "validation": 200, "test": 400}
+SIZES = {"train": 20000, "validation": 200, "test": 400}
 GROUP = 4
 """Training questions in a row over one schema, which a batch then computes once."""
 MAX_PROMPT = 620
@@ -179,7 +177,7 @@ def prompt_of(instance: Instance, question: str, wrapper: str, schema: str) -> s
 def draw(entry: Entry, rng: random.Random, *, held: bool) -> tuple[Instance, list[tuple[Draft, str]]]:
     """A fresh variant of a pool entry, and some questions over it in one layout, with their prompts: for training up to ``GROUP``."""
     instance = instantiate(entry, rng, augment=not held)
-    wrapper, schema = rng.choice(ph.WRAPPERS[1] if held and rng.random() < 0.5 else ph.WRAPPERS[0]), ddl(instance, rng)
+    wrapper, schema = rng.choice(ph.frames("WRAPPERS")[1] if held and rng.random() < 0.5 else ph.frames("WRAPPERS")[0]), ddl(instance, rng)
     found: list[tuple[Draft, str]] = []
     for _ in range(8 if held else 3 * GROUP):
         try:
@@ -225,27 +223,5 @@ def split_rows(split: str, size: int, seed: int) -> list[dict[str, str]]:
     return rows
 
 
-def write_jsonl(path: Path, rows: list[dict[str, str]]) -> None:
-    """Write all rows or nothing."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", suffix=".tmp") as handle:
-        handle.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        handle.flush()
-        os.fsync(handle.fileno())
-    Path(handle.name).chmod(0o644)
-    Path(handle.name).replace(path)
-
-
-def main() -> None:
-    """Write the three files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for train.jsonl, validation.jsonl and test.jsonl")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train-rows", type=int, default=SIZES["train"])
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    for split, size in (SIZES | {"train": args.train_rows}).items():
-        write_jsonl(args.out / f"{split}.jsonl", split_rows(split, size, args.seed))
-
-
 if __name__ == "__main__":
-    main()
+    run_data_script(__doc__, SIZES, split_rows)

@@ -54,6 +54,11 @@ class Draft:
     where: str = ""
 
 
+def spaced(sql: str) -> str:
+    """``MAX( price )``: behind a space a name has the tokens that it has in the schema, so that it is copied and not spelled."""
+    return re.sub(r"\b(AVG|SUM|MIN|MAX|COUNT)\((?![*\s]|DISTINCT)([^()]+)\)", r"\1( \2 )", sql)
+
+
 def joined(words: Sequence[str], last: str = "and") -> str:
     """``a, b and c``."""
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" {last} " + words[-1]
@@ -79,36 +84,42 @@ def article(words: str) -> str:
     return "an" if words[:1].lower() in "aeio" else "a"
 
 
+VERBS = [
+    "have", "cost", "earn", "make", "last", "weigh", "lack", "go", "take", "run", "serve", "cover", "grow", "drive", "exceed",
+    "contain", "feature", "mention", "boast", "count", "match", "range", "score", "measure", "sell", "retail", "get", "draw",
+    "reach", "clock", "rise", "extend", "show", "offer", "belong", "stretch", "tower", "fall", "come", "average", "hold",
+    "carry", "pay", "charge", "start", "begin", "end", "tip", "lie",
+]  # fmt: skip
+
+
+def _ing(verb: str) -> str:
+    if verb in {"run", "get", "tip", "begin"}:
+        return verb + verb[-1] + "ing"
+    return "lying" if verb == "lie" else verb.removesuffix("e") + "ing"
+
+
+AS_VERBS = {_ing(verb): verb for verb in VERBS} | {"with": "have", "without": "do not have"}
+"""First words of modifiers after a noun, and what they become in a predicate."""
+NEVER_VERBAL = (
+    "whose ", "where ", "for ", "in whose ", "excluding ", "leaving ", "to be ", "not even", "of ", "(", "except ", "apart from ",
+    "other than ", "minus ", "ignoring ", "age ", "min ", "max ", "minimum ", "maximum ", "no ",
+)  # fmt: skip
+
+
 def verbal(modifier: str, column: Column | None) -> str | None:
     """The modifier as a plural predicate, or None when it has no natural one."""
-    swaps = (
-        ("with ", "have "),
-        ("having ", "have "),
-        ("without ", "do not have "),
-        ("costing ", "cost "),
-        ("earning ", "earn "),
-        ("making ", "make "),
-        ("lasting ", "last "),
-        ("weighing ", "weigh "),
-        ("lacking ", "lack "),
-        ("going for ", "go for "),
-        ("taking home ", "take home "),
-        ("running for ", "run for "),
-        ("serving ", "serve "),
-        ("covering ", "cover "),
-        ("growing ", "grow "),
-        ("driving ", "drive "),
-    )
-    if modifier.startswith(("whose ", "where ", "for which ", "in whose ", "excluding ", "leaving ", "for ", "to be ", "not even")):
-        return None
     for prefix in ("that ", "who ", "which "):
         if modifier.startswith(prefix):
             return modifier[len(prefix) :]
-    for old, new in swaps:
-        if modifier.startswith(old):
-            return new + modifier[len(old) :]
-    if modifier.startswith("of "):
+    bare = (*column.words, "number of ") if column else ()
+    if modifier.startswith((*NEVER_VERBAL, *bare)):
         return None
+    first, _, rest = modifier.partition(" ")
+    if first == "not" and rest.partition(" ")[0] in AS_VERBS:
+        verb, _, rest = rest.partition(" ")
+        return f"do not {AS_VERBS[verb]} {rest}"
+    if first in AS_VERBS:
+        return f"{AS_VERBS[first]} {rest}"
     if column and column.participle and modifier.startswith(column.participle):
         return "were " + modifier
     return "are " + modifier
@@ -139,6 +150,11 @@ class Asker:
         self.noun = self.rng.choice(self.table.plurals)
 
     @property
+    def _shared(self) -> set[str]:
+        names = [{t.pk.lower(), *(c.name.lower() for c in t.columns)} for t in self.instance.tables]
+        return set.intersection(*names)
+
+    @property
     def parent(self) -> Table:
         """The parent table."""
         if self.instance.parent is None:
@@ -146,9 +162,9 @@ class Asker:
         return self.instance.parent
 
     def q(self, column: Column | str, table: Table | None = None) -> str:
-        """A column reference, qualified in joins."""
+        """A column reference, qualified in joins where both tables have the name."""
         name = column if isinstance(column, str) else column.name
-        return f"{(table or self.table).name}.{name}" if self.join else name
+        return f"{(table or self.table).name}.{name}" if self.join and name.lower() in self._shared else name
 
     @property
     def source(self) -> str:
@@ -498,8 +514,9 @@ class Asker:
             raise Unfit
         question = question.replace("most number of", "most").replace("least number of", "fewest")
         question = re.sub(r"\ba (?=above-|over-|under-)", "an ", question)
+        where = spaced(where)
         sql = f"SELECT {select} FROM {self.source}" + (f" WHERE {where}" if where else "") + (f" {tail}" if tail else "")
-        return Draft(question, sql, ("join_" if self.join and not kind.startswith("join") else "") + kind, self.source, where)
+        return Draft(question, spaced(sql), ("join_" if self.join and not kind.startswith("join") else "") + kind, self.source, where)
 
     def superlative(self, column: Column, *, high: bool) -> str | None:
         """A word like "oldest" that can only mean this column, or None."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 import sql_phrasings as ph
-from sql_asker import NUMBER_WORDS, Asker, Draft, Unfit, article, joined, plural
+from sql_asker import NUMBER_WORDS, Asker, Draft, Unfit, article, joined, plural, spaced
 from sql_schemas import Column, Instance, literal
 
 
@@ -19,16 +19,19 @@ def select_columns(a: Asker) -> Draft:
     chosen, words, words_pl = a.columns()
     conds = a.conditions(0.75)
     return a.finish(
-        "filter" if conds[0] else "select", a.fill(ph.SELECT, conds, C=words, Cs=words_pl), ", ".join(a.q(c) for c in chosen), conds[0]
+        "filter" if conds[0] else "select",
+        a.fill(ph.frames("SELECT"), conds, C=words, Cs=words_pl),
+        ", ".join(a.q(c) for c in chosen),
+        conds[0],
     )
 
 
 def select_all(a: Asker) -> Draft:
     """All columns."""
     conds = a.conditions(0.8)
-    frames = ph.SELECT_ALL
+    frames = ph.frames("SELECT_ALL")
     if not conds[0]:
-        frames = ([f for f in frames[0] if "column" in f or "field" in f or "Show all {P}{M}." in f], frames[1])
+        frames = ph.only(frames, lambda f: "column" in f or "field" in f or f == "Show all {P}{M}.")
     return a.finish("select_all", a.fill(frames, conds), "*" if not a.join else f"{a.table.name}.*", conds[0])
 
 
@@ -36,13 +39,13 @@ def which(a: Asker) -> Draft:
     """Which X do something: the naming column."""
     label = a.label()
     conds = a.conditions(1.0)
-    return a.finish("filter", a.fill(ph.WHICH, conds), a.q(label), conds[0])
+    return a.finish("filter", a.fill(ph.frames("WHICH"), conds), a.q(label), conds[0])
 
 
 def count(a: Asker) -> Draft:
     """COUNT(*)."""
     conds = a.conditions(0.85)
-    return a.finish("count", a.fill(ph.COUNT, conds), "COUNT(*)", conds[0])
+    return a.finish("count", a.fill(ph.frames("COUNT"), conds), "COUNT(*)", conds[0])
 
 
 def aggregate(a: Asker) -> Draft:
@@ -53,7 +56,13 @@ def aggregate(a: Asker) -> Draft:
         raise Unfit
     conds = a.conditions(0.6)
     name = a.q(column)
-    frames = {"AVG": ph.AVG, "SUM": ph.SUM, "MAX": ph.MAX, "MIN": ph.MIN, "MINMAX": ph.MINMAX}[roll]
+    frames = {
+        "AVG": ph.frames("AVG"),
+        "SUM": ph.frames("SUM"),
+        "MAX": ph.frames("MAX"),
+        "MIN": ph.frames("MIN"),
+        "MINMAX": ph.frames("MINMAX"),
+    }[roll]
     select = f"MIN({name}), MAX({name})" if roll == "MINMAX" else f"{roll}({name})"
     if column.name in conds[0] and a.rng.random() < 0.7:
         raise Unfit
@@ -73,7 +82,7 @@ def two_aggregates(a: Asker) -> Draft:
     column = a.number()
     first, second = a.rng.sample(["AVG", "MIN", "MAX"] + (["SUM"] if column.flavor in {"count", "money", "price", "size"} else []), 2)
     conds = a.conditions(0.4)
-    words = joined([a.pick(ph.AGGREGATES[first]), a.pick(ph.AGGREGATES[second])])
+    words = joined([a.rng.choice(ph.AGGREGATES[first]), a.rng.choice(ph.AGGREGATES[second])])
     frames: ph.Frames = (
         [
             "What are the {W} of {P}{M}?",
@@ -100,7 +109,7 @@ def distinct(a: Asker) -> Draft:
     if column.name in conds[0]:
         raise Unfit
     word = a.word(column)
-    return a.finish("distinct", a.fill(ph.DISTINCT, conds, W=word, Ws=plural(word)), f"DISTINCT {a.q(column)}", conds[0])
+    return a.finish("distinct", a.fill(ph.frames("DISTINCT"), conds, W=word, Ws=plural(word)), f"DISTINCT {a.q(column)}", conds[0])
 
 
 def count_distinct(a: Asker) -> Draft:
@@ -110,7 +119,9 @@ def count_distinct(a: Asker) -> Draft:
     if column.name in conds[0]:
         raise Unfit
     word = a.word(column)
-    return a.finish("count_distinct", a.fill(ph.COUNT_DISTINCT, conds, W=word, Ws=plural(word)), f"COUNT(DISTINCT {a.q(column)})", conds[0])
+    return a.finish(
+        "count_distinct", a.fill(ph.frames("COUNT_DISTINCT"), conds, W=word, Ws=plural(word)), f"COUNT(DISTINCT {a.q(column)})", conds[0]
+    )
 
 
 def order(a: Asker) -> Draft:
@@ -127,10 +138,10 @@ def order(a: Asker) -> Draft:
     select = ", ".join(a.q(c) for c in chosen)
     top, bottom = a.superlative(key, high=desc), a.superlative(key, high=not desc)
     if top and bottom and a.rng.random() < 0.35:
-        return a.finish("order", a.fill(ph.ORDER_ADJ, conds, C=words, Cs=words_pl, hi=top, lo=bottom), select, conds[0], tail)
+        return a.finish("order", a.fill(ph.frames("ORDER_ADJ"), conds, C=words, Cs=words_pl, hi=top, lo=bottom), select, conds[0], tail)
     style = "text_" if key.flavor in {"label", "person"} else "time_" if key.flavor in {"year", "date"} else ""
     direction = a.pick(ph.DIRECTIONS[style + ("desc" if desc else "asc")])
-    return a.finish("order", a.fill(ph.ORDER, conds, C=words, Cs=words_pl, W=a.word(key), dir=direction), select, conds[0], tail)
+    return a.finish("order", a.fill(ph.frames("ORDER"), conds, C=words, Cs=words_pl, W=a.word(key), dir=direction), select, conds[0], tail)
 
 
 def _extreme_key(a: Asker) -> tuple[Column, bool]:
@@ -149,11 +160,11 @@ def top_n(a: Asker) -> Draft:
     conds = a.conditions(0.35, two=0.15)
     word = a.superlative(key, high=high)
     if word and a.rng.random() < 0.65:
-        question = a.fill(ph.TOP_N, conds, n=shown, hi=word)
+        question = a.fill(ph.frames("TOP_N"), conds, n=shown, hi=word)
     elif key.flavor in {"date", "year", "birth"}:
         raise Unfit
     else:
-        question = a.fill(ph.TOP_N_BY if high else ph.BOTTOM_N_BY, conds, n=shown, W=a.word(key, counted=False))
+        question = a.fill(ph.frames("TOP_N_BY") if high else ph.frames("BOTTOM_N_BY"), conds, n=shown, W=a.word(key, counted=False))
     select = a.q(label)
     if a.rng.random() < 0.15:
         select += f", {a.q(key)}"
@@ -171,17 +182,17 @@ def superlative(a: Asker) -> Draft:
     word = a.superlative(key, high=high)
     if key.name in conds[0]:
         raise Unfit
-    natural = ph.SUPER_BY_FLAVOR.get(key.flavor)
+    natural = ph.SUPER_BY_FLAVOR.get(key.flavor, {}).get("hi" if high else "lo")
     counted = a.word(key, counted=True)
     if natural and a.unique_in_group(key) and a.rng.random() < 0.35 and (key.flavor != "count" or counted.endswith("s")):
-        question = a.fill(natural[0 if high else 1], conds, W=counted)
+        question = a.fill(natural, conds, W=counted)
         return a.finish("superlative", question, a.q(label), conds[0], f"ORDER BY {a.q(key)} {'DESC' if high else 'ASC'} LIMIT 1")
     select = a.q(label)
     if word and a.rng.random() < 0.25:
         others = [c for c in a.table.columns if c.flavor not in {"label", "person", "fk", "bool"}]
         second = key if a.rng.random() < 0.6 else a.rng.choice(others)
         select = f"{select}, {a.q(second)}"
-        question = a.fill(ph.SUPER_TWO, conds, hi=word, C=f"{a.rng.choice(label.words)} and {a.word(second)}")
+        question = a.fill(ph.frames("SUPER_TWO"), conds, hi=word, C=f"{a.rng.choice(label.words)} and {a.word(second)}")
     elif word and a.rng.random() < 0.12:
         others = [c for c in a.table.columns if c.flavor not in {"label", "person", "fk", "bool"} and c is not key]
         if not others:
@@ -203,13 +214,13 @@ def superlative(a: Asker) -> Draft:
         )
         question = a.fill(frames, conds, hi=word, W=a.word(column))
     elif word and a.rng.random() < 0.7:
-        question = a.fill(ph.SUPER, conds, hi=word)
+        question = a.fill(ph.frames("SUPER"), conds, hi=word)
     elif key.flavor in {"date", "year", "birth"}:
         raise Unfit
     else:
-        frames = ph.SUPER_HI if high else ph.SUPER_LO
+        frames = ph.frames("SUPER_HI") if high else ph.frames("SUPER_LO")
         if key.flavor != "count":
-            frames = ([f for f in frames[0] if "most {W}" not in f and "least {W}" not in f], frames[1])
+            frames = ph.only(frames, lambda f: "most {W}" not in f and "least {W}" not in f)
         question = a.fill(frames, conds, W=a.word(key, counted=False))
     return a.finish("superlative", question, select, conds[0], f"ORDER BY {a.q(key)} {'DESC' if high else 'ASC'} LIMIT 1")
 
@@ -243,7 +254,7 @@ def group_count(a: Asker) -> Draft:
     """COUNT(*) per group."""
     name, word, words = _group(a)
     conds = _group_conditions(a, name, 0.2)
-    question, tail = a.fill(ph.GROUP_COUNT, conds, W=word, Ws=words), f"GROUP BY {name}"
+    question, tail = a.fill(ph.frames("GROUP_COUNT"), conds, W=word, Ws=words), f"GROUP BY {name}"
     if a.rng.random() < 0.15:
         desc = a.rng.random() < 0.7
         tail += f" ORDER BY COUNT(*) {'DESC' if desc else 'ASC'}"
@@ -264,10 +275,10 @@ def group_aggregate(a: Asker) -> Draft:
     if agg == "SUM" and column.flavor in {"age", "rate", "score", "temp", "height", "speed"}:
         agg = "AVG"
     conds = _group_conditions(a, name, 0.15)
-    frames = ph.GROUP_AGG
+    frames = ph.frames("GROUP_AGG")
     if conds[0]:
-        frames = ([f for f in frames[0] if "{M}" in f], [f for f in frames[1] if "{M}" in f])
-    question = a.fill(frames, conds, W=word, Ws=words, X=a.word(column), agg=a.pick(ph.AGGREGATES[agg]))
+        frames = ph.only(frames, lambda f: "{M}" in f)
+    question = a.fill(frames, conds, W=word, Ws=words, X=a.word(column), agg=a.rng.choice(ph.AGGREGATES[agg]))
     tail = f"GROUP BY {name}"
     if a.rng.random() < 0.12:
         desc = a.rng.random() < 0.7
@@ -286,12 +297,9 @@ def group_top(a: Asker) -> Draft:
     name, word, words = _group(a)
     if a.rng.random() < 0.55:
         if a.join:
-            frames = (
-                [f for f in ph.GROUP_TOP[0] if "{W} has" in f or "{W} with" in f or "{W} that" in f],
-                ph.GROUP_TOP[1][:1] + ph.GROUP_TOP[1][2:],
-            )
+            frames = ph.only(ph.frames("GROUP_TOP"), lambda f: any(w in f for w in ("{W} has", "{W} with", "{W} that", "{W} having")))
         else:
-            frames = ph.GROUP_TOP
+            frames = ph.frames("GROUP_TOP")
         if a.rng.random() < 0.2:
             fewest: ph.Frames = (
                 [
@@ -311,7 +319,7 @@ def group_top(a: Asker) -> Draft:
         agg = "AVG"
     high = a.rng.random() < 0.65
     question = a.fill(
-        ph.GROUP_TOP_AGG,
+        ph.frames("GROUP_TOP_AGG"),
         W=word,
         Ws=words,
         X=a.word(column),
@@ -329,12 +337,8 @@ def having(a: Asker) -> Draft:
         op = a.rng.choice([">", ">", ">", ">=", ">=", "<", "<=", "="])
         n = a.rng.choice([1, 2, 2, 3, 3, 4]) if op not in {"<", "="} else a.rng.choice([2, 3, 4])
         shown = NUMBER_WORDS.get(n, "one") if a.rng.random() < 0.3 else str(n)
-        compare = (
-            a.pick(ph.COMPARISONS[op])
-            if a.side == 0
-            else {">": "more than", ">=": "at least", "<": "fewer than", "<=": "at most", "=": "exactly"}[op]
-        )
-        question = a.fill(ph.HAVING, W=word, Ws=words, cmp=compare, n=shown)
+        compare = a.pick(ph.COMPARISONS[op])
+        question = a.fill(ph.frames("HAVING"), W=word, Ws=words, cmp=compare, n=shown)
         if n == 1:
             question = question.replace(f"{shown} {a.noun}", f"{shown} {a.table.singular}")
         return a.finish("having", question, name, "", tail + f"COUNT(*) {op} {n}")
@@ -353,7 +357,9 @@ def having(a: Asker) -> Draft:
             "<": ["below", "under", "less than", "of less than", "lower than"],
         }[op]
     )
-    question = a.fill(ph.HAVING_AGG, W=word, Ws=words, X=a.word(column), agg=a.rng.choice(words_agg), cmp=compare, n=a.mark(value, column))
+    question = a.fill(
+        ph.frames("HAVING_AGG"), W=word, Ws=words, X=a.word(column), agg=a.rng.choice(words_agg), cmp=compare, n=a.mark(value, column)
+    )
     question = (
         re.sub(r"\ban (?=total|max|min)", "a ", question).replace("is of ", "is ").replace("lie of", "lie at").replace("out of", "out at")
     )
@@ -372,7 +378,7 @@ def above_average(a: Asker) -> Draft:
     where = f"{name} {'>' if high else '<'} (SELECT AVG({name}) FROM {a.table.name})"
     if not counting:
         label = a.label()
-        question = a.fill(ph.ABOVE_AVG, W=word, a=article(word), side=side)
+        question = a.fill(ph.frames("ABOVE_AVG"), W=word, a=article(word), side=side)
         adjectives = {
             "price": ("more expensive", "cheaper"),
             "age": ("older", "younger"),
@@ -396,7 +402,7 @@ def above_average(a: Asker) -> Draft:
             )
             question = a.fill(frames, adj=adjective)
         return a.finish("above_average", question, label.name, where)
-    return a.finish("above_average", a.fill(ph.COUNT_ABOVE_AVG, W=word, a=article(word), side=side), "COUNT(*)", where)
+    return a.finish("above_average", a.fill(ph.frames("COUNT_ABOVE_AVG"), W=word, a=article(word), side=side), "COUNT(*)", where)
 
 
 def lookup(a: Asker) -> Draft:
@@ -410,22 +416,24 @@ def lookup(a: Asker) -> Draft:
     where, select = f"{label.name} = {literal(value)}", column.name
     marked = a.mark(value, label)
     by_flavor = ph.LOOKUP_BY_FLAVOR.get(column.flavor)
+    if by_flavor and not column.participle:
+        by_flavor = ph.only(by_flavor, lambda f: "{ed}" not in f)
     if len(others) > 1 and a.rng.random() < 0.2:
         second = a.rng.choice([c for c in others if c is not column])
         words = f"{a.word(column)} and {a.word(second)}"
-        frames = tuple([f for f in side if "does {v}" not in f] for side in ph.LOOKUP)
+        frames = ph.only(ph.frames("LOOKUP"), lambda f: "does {v}" not in f)
         return a.finish(
             "lookup",
-            a.fill((frames[0], frames[1]), W=words, v=marked).replace("What is the", "What are the").replace("what is the", "what are the"),
+            a.fill(frames, W=words, v=marked).replace("What is the", "What are the").replace("what is the", "what are the"),
             f"{select}, {second.name}",
             where,
         )
-    if by_flavor and a.unique_in_group(column) and a.rng.random() < 0.6 and (column.participle or "{ed}" not in by_flavor[0][0]):
+    if by_flavor and a.unique_in_group(column) and a.rng.random() < 0.6 and all(by_flavor):
         plain = a.word(column, counted=True)
         if column.flavor != "count" or plain.endswith("s"):
             question = a.pick(by_flavor).format(v=marked, W=plain, ed=a.rng.choice(column.participle or ("",)))
             return a.finish("lookup", question, select, where)
-    return a.finish("lookup", a.fill(ph.LOOKUP, W=a.word(column), v=marked), select, where)
+    return a.finish("lookup", a.fill(ph.frames("LOOKUP"), W=a.word(column), v=marked), select, where)
 
 
 # --- two tables ------------------------------------------------------------------------------------------------------------------
@@ -439,8 +447,8 @@ def group_two(a: Asker) -> Draft:
     if first == second:
         second = "AVG"
     shown = {c: "COUNT(*)" if c == "COUNT" else f"{c}({a.q(column)})" for c in (first, second)}
-    spoken = [f"number of {a.noun}" if c == "COUNT" else f"{a.pick(ph.AGGREGATES[c])} {a.word(column)}" for c in (first, second)]
-    question = a.fill(ph.GROUP_TWO, W=word, Ws=words, X=joined(spoken))
+    spoken = [f"number of {a.noun}" if c == "COUNT" else f"{a.rng.choice(ph.AGGREGATES[c])} {a.word(column)}" for c in (first, second)]
+    question = a.fill(ph.frames("GROUP_TWO"), W=word, Ws=words, X=joined(spoken))
     return a.finish("group_two", question, f"{name}, {shown[first]}, {shown[second]}", "", f"GROUP BY {name}")
 
 
@@ -457,7 +465,7 @@ def group_top_n(a: Asker) -> Draft:
             measure, spoken = f"SUM({a.q(column)})", f"total {a.word(column)}"
     return a.finish(
         "group_top",
-        a.fill(ph.GROUP_TOP_N, W=word, Ws=words, X=spoken, n=shown),
+        a.fill(ph.frames("GROUP_TOP_N"), W=word, Ws=words, X=spoken, n=shown),
         name,
         "",
         f"GROUP BY {name} ORDER BY {measure} DESC LIMIT {n}",
@@ -476,7 +484,7 @@ def second_place(a: Asker) -> Draft:
     conds = a.conditions(0.15, two=0)
     return a.finish(
         "nth",
-        a.fill(ph.SUPER, conds, hi=f"{place} {word}"),
+        a.fill(ph.frames("SUPER"), conds, hi=f"{place} {word}"),
         a.q(label),
         conds[0],
         f"ORDER BY {a.q(key)} {'DESC' if high else 'ASC'} LIMIT 1 OFFSET {skip}",
@@ -490,7 +498,7 @@ def product_sum(a: Asker) -> Draft:
         raise Unfit
     price, number = a.rng.choice(prices), a.rng.choice(counts)
     conds = a.conditions(0.3, two=0)
-    question = a.fill(ph.PRODUCT_SUM, conds, W=a.word(price), X=a.word(number, counted=True))
+    question = a.fill(ph.frames("PRODUCT_SUM"), conds, W=a.word(price), X=a.word(number, counted=True))
     return a.finish("expression", question, f"SUM({a.q(price)} * {a.q(number)})", conds[0])
 
 
@@ -514,9 +522,9 @@ def join_list(a: Asker) -> Draft:
         found = a.condition()
         conds = (found.sql, found.pre, f" {found.post}" if found.post else "", None)
     word = a.word(target)
-    frames = ph.JOIN_LIST
+    frames = ph.frames("JOIN_LIST")
     if conds[0]:
-        frames = ([f for f in frames[0] if "{M}" in f], [f for f in frames[1] if "{M}" in f])
+        frames = ph.only(frames, lambda f: "{M}" in f)
     question = a.fill(frames, conds, PL=word, PLs=plural(word) if not word.startswith("number of") else word)
     return a.finish("join_list", question, f"{a.q(label)}, {a.q(target, a.parent)}", conds[0])
 
@@ -527,9 +535,10 @@ def join_left_count(a: Asker) -> Draft:
     parent, child, link = a.parent, a.table, a.instance.link
     if link is None or not child.pk:
         raise Unfit
-    question, name = a.fill(ph.LEFT_COUNT), a.q(a.label(parent), parent)
+    question, name = a.fill(ph.frames("LEFT_COUNT")), a.q(a.label(parent), parent)
     source = f"{parent.name} LEFT JOIN {child.name} ON {child.name}.{link.name} = {parent.name}.{parent.pk}"
-    return Draft(question, f"SELECT {name}, COUNT({child.name}.{child.pk}) FROM {source} GROUP BY {name}", "left_count", source)
+    counted = a.q(child.pk, child)
+    return Draft(question, spaced(f"SELECT {name}, COUNT({counted}) FROM {source} GROUP BY {name}"), "left_count", source)
 
 
 def join_lookup(a: Asker) -> Draft:
@@ -610,7 +619,7 @@ def no_match(a: Asker) -> Draft:
         raise Unfit
     where = f"{parent.pk} NOT IN (SELECT {link.name} FROM {a.table.name})"
     counting = a.rng.random() < 0.25
-    question = a.fill(ph.COUNT_NO_MATCH if counting else ph.NO_MATCH)
+    question = a.fill(ph.frames("COUNT_NO_MATCH") if counting else ph.frames("NO_MATCH"))
     label = a.label(parent)
     a.table = parent
     return a.finish("no_match", question, "COUNT(*)" if counting else label.name, where)
@@ -623,7 +632,7 @@ def with_match(a: Asker) -> Draft:
     if a.rng.random() < 0.8:
         found = a.condition()
         conds = (found.sql, found.pre, f" {found.post}" if found.post else "", None)
-    return a.finish("join_distinct", a.fill(ph.WITH_MATCH, conds), f"DISTINCT {a.q(a.label(a.parent), a.parent)}", conds[0])
+    return a.finish("join_distinct", a.fill(ph.frames("WITH_MATCH"), conds), f"DISTINCT {a.q(a.label(a.parent), a.parent)}", conds[0])
 
 
 SINGLE: list[tuple[Callable[[Asker], Draft], float]] = [

@@ -209,6 +209,24 @@ def invented(rng: random.Random) -> str:
     return ("".join(rng.choice(SYLLABLES) for _ in range(rng.choice([2, 2, 3]))) + rng.choice(ENDINGS)).capitalize()
 
 
+def _word_lists(path: Path) -> tuple[list[str], list[str]]:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    nouns, adjectives = "\n".join(lines).split("\n\n")
+    return nouns.split(), adjectives.split()
+
+
+NOUNS, ADJECTIVES = _word_lists(Path(__file__).resolve().parent / "pools" / "words.txt")
+
+
+def _titled(rng: random.Random) -> str:
+    """A name of plain words, as things have: ``Silver Anchor``."""
+    return natural(any_noun(rng)).title()
+
+
+def _named_person(rng: random.Random) -> str:
+    return f"{invented(rng)} {invented(rng)}"
+
+
 PREFIXES = [
     "main",
     "base",
@@ -239,20 +257,38 @@ def coined(rng: random.Random) -> str:
     return invented(rng).lower()
 
 
+def any_noun(rng: random.Random) -> str:
+    """An English noun that has nothing to do with the table, sometimes with a word before it, or a made-up one."""
+    roll = rng.random()
+    if roll < 0.15:
+        return coined(rng)
+    before = f"{rng.choice(ADJECTIVES)}_" if roll < 0.45 else f"{rng.choice(NOUNS)}_" if roll < 0.6 else ""
+    return before + rng.choice(NOUNS)
+
+
 def _renamed(column: Column, table: Table, rng: random.Random) -> Column:
     """Another name for the same column: a model that has only seen ``name`` and ``price`` guesses names instead of reading them."""
     roll, single = rng.random(), table.singular.replace(" ", "_")
     if column.flavor in {"label", "person"}:
-        if roll < 0.45:
-            name = rng.choice([f"{single}_{column.name}", f"{single}_name", f"{single}_title", f"{rng.choice(PREFIXES)}_name", coined(rng)])
+        if roll < 0.15:
+            name = any_noun(rng)
+            return replace(column, name=name, words=(natural(name),))
+        if roll < 0.5:
+            name = rng.choice([f"{single}_{column.name}", f"{single}_name", f"{single}_title", f"{rng.choice(NOUNS)}_name", coined(rng)])
             return replace(column, name=name, words=(natural(name), *column.words[: rng.randrange(2)]))
         return column
-    if roll < 0.13:
+    if roll < 0.25:
+        name = any_noun(rng)
         plain = {"cat": "cat", "text": "text"}.get(column.flavor, "score" if column.decimals else "count")
-        name = coined(rng) + rng.choice(["", "", "s", "_" + rng.choice(SUFFIXES)])
-        return replace(column, name=name, words=(natural(name),), flavor=plain, mods=(), pre=False, participle=(), unit="")
-    if roll < 0.3:
-        pattern = rng.choice([f"{rng.choice(PREFIXES)}_{column.name}", f"{column.name}_{rng.choice(SUFFIXES)}", f"{single}_{column.name}"])
+        if plain == "count" and rng.random() < 0.5:
+            name += "s"
+        words = (natural(name),)
+        if "_" in name and rng.random() < 0.2:
+            words = (name.rpartition("_")[2],)
+        return replace(column, name=name, words=words, flavor=plain, mods=(), pre=False, participle=(), unit="")
+    if roll < 0.4:
+        before, after = rng.choice([*PREFIXES, *ADJECTIVES]), rng.choice(SUFFIXES)
+        pattern = rng.choice([f"{before}_{column.name}", f"{column.name}_{after}", f"{single}_{column.name}"])
         return replace(column, name=pattern, words=(natural(pattern), *column.words[: rng.randrange(2)]))
     return column
 
@@ -264,9 +300,10 @@ def _augment_column(column: Column, table: Table, rng: random.Random, camel: boo
     if name in SYNONYM_COLUMNS and rng.random() < 0.25 and column.flavor != "fk":
         name = "full_name" if column.flavor == "person" else rng.choice(SYNONYM_COLUMNS[name])
         words = (natural(name), *words) if rng.random() < 0.6 and not re.search(r"_|^(qty|amt|dur|cap|pop|yr)$", name) else words
-    if column.flavor in {"label", "cat"} and values and rng.random() < 0.2:
-        values = tuple(dict.fromkeys(invented(rng) for _ in range(14 if column.flavor == "label" else 5)))
-    elif column.flavor == "label" and len(values) < 14:
+    if column.flavor in {"label", "cat", "person"} and values and rng.random() < 0.35:
+        make = _named_person if column.flavor == "person" else rng.choice([invented, _titled])
+        values = tuple(dict.fromkeys(make(rng) for _ in range(5 if column.flavor == "cat" else 14)))
+    if column.flavor == "label" and len(values) < 14:
         values = (*values, *dict.fromkeys(invented(rng) for _ in range(14 - len(values))))
     if column.flavor == "cat" and values and values[0].islower() and rng.random() < 0.15:
         values = tuple(v.capitalize() for v in values)
@@ -299,10 +336,11 @@ def _augment_table(table: Table, rng: random.Random, style: str, camel: bool, *,
     return replace(table, name=name, columns=columns)
 
 
-def _coined_noun(table: Table, rng: random.Random) -> Table:
-    """The table about something made up."""
-    noun = coined(rng)
-    return replace(table, name=noun + "s", singular=noun, plurals=(noun + "s",), person=False)
+def _about_something_else(table: Table, rng: random.Random) -> Table:
+    """The same table about some other thing."""
+    name = any_noun(rng)
+    noun = natural(name)
+    return replace(table, name=name + "s", singular=noun, plurals=(noun + "s",), person=False)
 
 
 def _subset(table: Table, rng: random.Random, keep: int, must: Sequence[Column] = ()) -> Table:
@@ -319,8 +357,8 @@ def _subset(table: Table, rng: random.Random, keep: int, must: Sequence[Column] 
 
 def instantiate(entry: Entry, rng: random.Random, augment: bool) -> Instance:
     """One concrete schema from a pool entry: subset of columns, names, and rows."""
-    tables = [_coined_noun(table, rng) if augment and rng.random() < 0.08 else table for table in entry.tables]
-    two = len(tables) == 2 and rng.random() < 0.4
+    tables = [_about_something_else(table, rng) if augment and rng.random() < 0.25 else table for table in entry.tables]
+    two = len(tables) == 2 and rng.random() < (0.6 if augment else 0.4)
     camel = rng.random() < (0.12 if augment else 0.08)
     styles = (
         ["plain"] * 10 + ["singular"] * 3 + ["camel"] * 2 + ["prefix", "noun", "noun"] if augment else ["plain"] * 7 + ["singular", "camel"]

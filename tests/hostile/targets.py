@@ -34,6 +34,7 @@ from expert_kit.manifest import Manifest, statement_bytes
 from expert_kit.names import sha256_digest
 from expert_kit.signing import KEY_TYPES, PrivateKey, attest, open_attestations, sign, verified_signers
 from expert_kit.signing.envelope import open_line, split_lines
+from tests.hostile import handed_over
 from tests.hostile.forge import Parts, frame
 from tests.support import independent_reader
 from tests.support.builders import build_expert, tiny_base
@@ -202,4 +203,8 @@ TARGETS: dict[str, Target] = {
     "grammar": Target(check_grammar, lambda: [text.encode() for text in _GRAMMARS.values()]),
     "config": Target(check_config, lambda: [sound_parts().bodies["adapter_config.json"]]),
     "probe": Target(check_probe, lambda: [_probe()]),
+    "tar": Target(handed_over.check_tar, handed_over.tars),
+    "lock": Target(handed_over.check_lock, handed_over.locks),
+    "root": Target(handed_over.check_root, handed_over.roots),
+    "revocation": Target(handed_over.check_revocation, handed_over.revocations),
 }

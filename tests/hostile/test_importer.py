@@ -333,7 +333,7 @@ def changed(peft: Path, **fields: object) -> Callable[[], object]:
         {"alpha_pattern": {"q_proj": 0.5}},
         {"modules_to_save": ["lm_head"]},
         {"bias": "all"},
-        {"peft_type": "IA3"},
+        {"peft_type": "LOHA"},
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,15 @@ def break_trust(registry: Registry) -> None:
     (registry.trust_home / "trust.toml").write_text("scopes = [")
 
 
+def lose_trust(registry: Registry) -> None:
+    (registry.trust_home / "trust.toml").unlink()
+
+
+def lose_trust_and_log(registry: Registry) -> None:
+    lose_trust(registry)
+    shutil.rmtree(registry.trust_home / "trust")
+
+
 def cut_log(registry: Registry) -> None:
     log = registry.trust_home / "trust" / "events.jsonl"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[1:]))
@@ -81,6 +91,8 @@ TOLD = [
     ("stray_file", add_stranger, "rm "),
     ("trust_unreadable", break_trust, ""),
     ("trust_log_damaged", cut_log, "expert-kit trust log"),
+    ("trust_lost", lose_trust, "put it back from a backup, or: expert-kit keys trust sha256:"),
+    ("trust_lost", lose_trust_and_log, "put it back from a backup, or: expert-kit keys trust sha256:"),
 ]
 
 
@@ -146,6 +158,54 @@ def test_rows_of_which_nothing_is_left_are_removed_by_repair(run, installed):
     assert "expert_lost" in [one["code"] for one in run("doctor", "--json").json["findings"]]
     assert run("doctor", "--repair").code == 0
     assert registry.list() == []
+
+
+@pytest.fixture
+def revoked(run, installed, signed: Path, tmp_path: Path) -> Path:
+    """The installed expert is revoked here; the list."""
+    path = tmp_path / "revoked.jsonl"
+    assert run("revoke", signed, "--reason", "leaks", "--key", "release", "--list", path).code == 0
+    assert run("trust", "update", path).code == 0
+    return path
+
+
+def test_a_revoked_expert_is_told(run, revoked):
+    done = run("doctor", "--json")
+    (finding,) = done.json["findings"]
+    assert (done.code, finding["code"], finding["where"]) == (9, "expert_revoked", "expert-kit/tiny@1.0.0")
+    assert finding["fix"].endswith("expert-kit uninstall expert-kit/tiny@1.0.0")
+
+
+def test_a_revocation_list_that_went_missing_is_told(run, revoked, home: Path):
+    (home / "trust" / "revocations" / "expert-kit.jsonl").unlink()
+    (finding,) = run("doctor", "--json").json["findings"]
+    assert (finding["code"], finding["fix"][:16]) == ("revocations_lost", "get the newest l")
+    assert run("trust", "update", revoked).code == 0
+    assert [one["code"] for one in run("doctor", "--json").json["findings"]] == ["expert_revoked"]
+
+
+def test_an_older_revocation_list_than_was_accepted_is_told(run, revoked, signed: Path, home: Path):
+    kept = home / "trust" / "revocations" / "expert-kit.jsonl"
+    older = kept.read_bytes()
+    assert run("revoke", signed, "--reason", "again", "--key", "release", "--list", revoked).code == 0
+    assert run("trust", "update", revoked).code == 0
+    kept.write_bytes(older)
+    found = [one for one in run("doctor", "--json").json["findings"] if one["code"] == "revocations_lost"]
+    assert "version 2" in found[0]["message"]
+    assert "version 1, is here" in found[0]["message"]
+
+
+def test_trust_that_was_taken_back_on_purpose_is_not_lost(run, installed, key):
+    assert run("keys", "untrust", key.key_id, "--scope", "expert-kit/*").code == 0
+    assert run("doctor").code == 0
+
+
+def test_a_trust_file_that_others_may_write_is_closed_by_repair_after_a_look(run, installed, home: Path):
+    (home / "trust.toml").chmod(0o666)
+    (finding,) = [one for one in run("doctor", "--json").json["findings"] if one["code"] == "permissions_open"]
+    assert finding["fix"].startswith("look in it for what others may have written, then: expert-kit doctor --repair")
+    assert run("verify", "--all", "--json").json[0]["next"].endswith("or: expert-kit doctor --repair")
+    assert run("doctor", "--repair").code == 0
 
 
 def _everything():

@@ -51,3 +51,31 @@ def test_missing_generated_tests_are_made_by_the_recipes_script(run, recipe: Pat
 
 def test_an_expert_that_is_not_installed_is_exit_3(run, recipe: Path):
     assert run("eval", "acme/gone", "--recipe", recipe, "--experts", "acme/gone", *COMMON).code == 3
+
+
+def test_the_matrix_runs_each_expert_on_all_tests_and_keeps_table_and_picture(run, recipe: Path, two_experts, tmp_path: Path):
+    pairs = [word for name in two_experts for word in ("--matrix", f"{name}={recipe.parent}")]
+    done = run("eval", *pairs, "--limit", "2", "--out", tmp_path / "matrix", "--json", *COMMON)
+    assert done.code == 0, done.err
+    assert [(row["expert"], row["suite"], row["n"]) for row in done.json] == [(name, "powers", 2) for name in two_experts]
+    assert all(set(row["experts"]) == set(two_experts) for row in done.json)
+    assert all(row["oracle"]["accuracy"] >= row["own"]["accuracy"] for row in done.json)
+    assert sorted(path.name for path in (tmp_path / "matrix").iterdir()) == ["matrix.json", "matrix.md", "matrix.png"]
+    assert json.loads((tmp_path / "matrix" / "matrix.json").read_text()) == done.json
+
+
+def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path):
+    for words, code in (
+        (("--matrix", "expert-kit/sql"), "matrix_malformed"),
+        (("--matrix", f"a/b={recipe}", "--matrix", f"a/b={recipe}"), "matrix_bases"),
+        (("expert-kit/sql", "--matrix", f"a/b={recipe}"), "eval_incomplete"),
+        (("expert-kit/sql",), "eval_incomplete"),
+    ):
+        done = run("eval", *words, "--json")
+        assert (done.code, done.error["code"]) == (2, code)
+
+
+def test_the_routers_choice_can_stand_beside(run, recipe: Path, two_experts):
+    done = run("eval", "expert-kit/sql", "--recipe", recipe, "--routed", "--limit", "1", "--json", *COMMON)
+    assert done.code == 0, done.err
+    assert [score["experts"] for score in done.json["scores"]] == ["base", "auto", "expert-kit/sql"]

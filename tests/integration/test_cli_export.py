@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from expert_kit.names import sha256_digest
 from expert_kit.registry import Registry
@@ -37,6 +41,38 @@ def test_a_damaged_blob_is_not_exported(run, installed, tmp_path: Path):
     blob.write_bytes(b"other bytes")
     done = run("export", installed, tmp_path / "tiny", "--json")
     assert (done.code, done.error["code"]) == (9, "registry_blob_digest")
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_signature_file_of_an_earlier_export_is_named(run, installed, tmp_path: Path):
+    (signature,) = run("export", installed, tmp_path / "tiny", "--json").json["signatures"]
+    again = run("export", installed, tmp_path / "again", "--json")
+    assert (again.code, again.error["code"]) == (2, "export_not_empty")
+    assert signature in again.error["message"]
+    assert again.error["next"].endswith(f"rm {signature}")
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_leaves_nothing_behind(run, installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool):
+    folder = tmp_path / "out"
+    if there:
+        folder.mkdir()
+    opened, calls = os.open, []
+
+    def full(path, flags, *mode, **options):
+        if str(path).startswith(str(folder)) and flags & os.O_CREAT:
+            calls.append(path)
+            if len(calls) == 3:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", full)
+    done = run("export", installed, folder, "--json")
+    assert (done.code, done.error["code"], len(calls)) == (7, "output_unwritable", 3)
+    assert folder.exists() is there
+    assert not there or list(folder.iterdir()) == []
+    assert list(tmp_path.glob("*.sig")) == []
 
 
 def test_an_unknown_expert_is_exit_3(run, tmp_path: Path):

@@ -93,3 +93,23 @@ def test_the_libraries_keep_silent(model_here):
     command = [sys.executable, "-m", "expert_kit", "generate", "hi", "-e", "base", *SHORT]
     done = subprocess.run(command, capture_output=True, check=True)
     assert done.stderr == b"[tiny-llama; 5 tokens; cut off, see --max-new-tokens]\n"
+
+
+def test_what_is_not_given_may_be_left_to_the_task(run, model_here):
+    asked = (
+        "generate",
+        "Differentiate x**3",
+        "-e",
+        "base",
+        "--base",
+        "tiny-llama",
+        "--dtype",
+        "float32",
+        "--max-new-tokens",
+        "3",
+        "--json",
+    )
+    assert run(*asked).json["defaults"] is None
+    defaults = run(*asked, "--by-task").json["defaults"]
+    assert (defaults["kind"], defaults["options"]) == ("maths", {"temperature": 0.0, "top_p": 1.0})
+    assert run(*asked, "--by-task", "--temperature", "1").json["defaults"]["options"] == {"top_p": 1.0}

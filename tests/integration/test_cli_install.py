@@ -30,7 +30,7 @@ def test_json_is_a_list_of_what_was_installed(run, signed: Path, base_here, tmp_
 def test_an_unknown_key_is_refused_with_the_next_command_where_nobody_can_be_asked(run, signed: Path, base_here, key):
     done = run("install", signed)
     assert (done.code, done.out) == (4, "")
-    assert f"expert-kit keys trust {key.key_id} --scope expert-kit/*" in done.err
+    assert f"expert-kit keys trust {key.key_id} --scope 'expert-kit/*'" in done.err
     assert Registry.default().list() == []
 
 
@@ -165,7 +165,7 @@ def test_an_installed_version_that_is_not_current_is_not_brought_back_by_its_arc
     run("update", "--index", shelf.folder)
     done = run("install", "expert-kit/app@1.0.0", "--index", shelf.folder, "--json")
     assert (done.code, done.error["code"]) == (9, "expert_not_current")
-    assert "expert-kit rollback expert-kit/app" in done.error["next"]
+    assert "expert-kit use expert-kit/app@1.0.0" in done.error["next"]
 
 
 def test_nothing_to_install_is_wrong_usage(run):

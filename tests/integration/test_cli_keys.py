@@ -137,3 +137,10 @@ def test_the_private_key_is_never_printed(run, home: Path):
     made = run("keys", "new", "release")
     secret = (home / "keys" / "release.pem").read_text().splitlines()[1]
     assert secret not in made.out + made.err
+
+
+def test_a_publisher_that_looks_like_a_known_one_is_warned_about(run, key):
+    assert "name_confusable" not in run("keys", "trust", "release", "--scope", "acme/*").err
+    done = run("keys", "trust", "release", "--scope", "acrne/*")
+    assert done.code == 0
+    assert "warning[name_confusable]: acrne is not acme, which you know here" in done.err

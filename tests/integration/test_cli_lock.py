@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_a_lock_that_was_edited_is_refused(run, installed, tmp_path: Path):
         assert (done.code, done.error["code"]) == (9, "lock_invalid"), broken
     missing = run("install", "--frozen", "--lock", tmp_path / "gone.lock", "--json")
     assert (missing.code, missing.error["code"]) == (9, "lock_missing")
+
+
+def test_a_pipe_in_place_of_the_lock_is_not_waited_for(run, tmp_path: Path):
+    pipe = tmp_path / "expert.lock"
+    os.mkfifo(pipe)
+    done = run("install", "--frozen", "--lock", pipe, "--json")
+    assert (done.code, done.error["code"]) == (9, "lock_missing")
+    assert "not a regular file" in done.error["message"]
 
 
 @pytest.mark.parametrize(

@@ -218,3 +218,15 @@ def test_a_dora_adapter_is_packed_with_a_probe_and_installed(run, model_here, ti
     installed = run("install", tmp_path / "x.expert", "--unsafe-allow-unsigned", "--json")
     assert installed.code == 0, installed.err
     assert "probe_missing" not in installed.out
+
+
+def test_an_expert_that_is_no_better_is_refused_and_an_override_stays_in_the_archive(run, base_here, tmp_path: Path):
+    write_source(tmp_path / "source")
+    (tmp_path / "source" / "eval.yaml").write_text("- {suite: mine, n: 10, base: 0.5, expert: 0.5}\n")
+    words = ("package", tmp_path / "source", "--out", tmp_path / "x.expert", "--no-probe", "--json")
+    done = run(*words)
+    assert (done.code, done.error["code"]) == (6, "expert_not_better")
+    assert not (tmp_path / "x.expert").exists()
+    assert run(*words, "--allow-worse").code == 0
+    with ArchiveReader.open(tmp_path / "x.expert") as reader:
+        assert [(row.suite, row.n, row.value_ppm) for row in reader.manifest.eval or ()][1:] == [("gate:overridden", 1, 1_000_000)]

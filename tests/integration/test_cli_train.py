@@ -75,3 +75,17 @@ def test_without_the_base_model_nothing_starts(run, recipe: Path, home: Path, tm
     done = run("train", recipe, "--output", tmp_path / "run")
     assert done.code == 5
     assert "expert-kit base pull tiny-llama" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--sign", "release"), "sign_without_package"),
+        (("--package", "dist", "--no-eval"), "package_untested"),
+        (("--package", "dist"), "recipe_without_expert"),
+    ],
+)
+def test_what_packing_needs_is_looked_for_before_training(run, recipe: Path, tmp_path: Path, words, code: str):
+    done = run("train", recipe, "--output", tmp_path / "run", *words, "--json")
+    assert (done.code, done.error["code"]) == (2, code)
+    assert not (tmp_path / "run").exists()

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from expert_kit.archive import SIGNATURES, replace_meta
 from expert_kit.registry import Registry
+from expert_kit.signing import KEY_TYPES
 from tests.support.shelf import Shelf
 
 
@@ -67,3 +69,52 @@ def test_without_a_folder_or_for_a_stranger_the_next_step_is_named(run, stocked:
     assert (stranger.code, stranger.error["next"]) == (3, "expert-kit install expert-kit/gone --index DIR")
     nowhere = run("update", "--index", stocked.folder / "gone", "--json")
     assert (nowhere.code, nowhere.error["code"]) == (9, "index_unreadable")
+
+
+def test_a_newer_version_by_a_stranger_stops_nothing_and_is_told(run, stocked: Shelf):
+    stranger = Shelf(stocked.folder, stocked.work, KEY_TYPES["ed25519"]())
+    stranger.put("expert-kit/lib", "1.9.0")
+    stranger.put("expert-kit/lib", "1.8.0")
+    done = run("update", "--index", stocked.folder)
+    assert done.code == 0, done.err
+    assert "update expert-kit/lib@1.3.0 (now 1.0.0)" in done.out
+    assert "passed over expert-kit/lib@1.9.0" in done.err
+    assert "signature_key_changed" in done.err
+    assert "keys trust" not in done.err
+
+
+def test_an_unsigned_copy_with_a_forged_line_does_not_hide_the_good_one(run, stocked: Shelf):
+    good = stocked.folder / "expert-kit.lib-1.3.0.expert"
+    shadow = stocked.folder / "0.expert"  # of the same identity, read first
+    shadow.write_bytes(good.read_bytes())
+    replace_meta(shadow, shadow, {SIGNATURES: b"{}\n"})
+    done = run("update", "--index", stocked.folder)
+    assert done.code == 0, done.err
+    assert Registry.default().get("expert-kit/lib").ref.version == "1.3.0"
+
+
+def test_a_revoked_version_is_passed_over(run, stocked: Shelf, tmp_path):
+    revoked = tmp_path / "revoked.jsonl"
+    newest = stocked.folder / "expert-kit.lib-1.3.0.expert"
+    assert run("revoke", newest, "--reason", "leaks", "--key", "release", "--list", revoked).code == 0
+    assert run("trust", "update", revoked).code == 0
+    stocked.put("expert-kit/lib", "1.2.0")
+    done = run("update", "--index", stocked.folder)
+    assert done.code == 0, done.err
+    assert "update expert-kit/lib@1.2.0 (now 1.0.0)" in done.out
+    assert "package_revoked" in done.err
+    pinned = run("update", "expert-kit/lib@1.3.0", "--index", stocked.folder, "--json")
+    assert (pinned.code, pinned.error["code"]) == (4, "package_revoked")
+    steps = run("update", "--index", stocked.folder, "--dry-run", "--json").json
+    assert [one["code"] for one in steps["passed_over"]] == ["package_revoked"]
+
+
+def test_an_installed_version_that_was_revoked_gives_way(run, stocked: Shelf, tmp_path):
+    revoked = tmp_path / "revoked.jsonl"
+    old = stocked.folder / "expert-kit.lib-1.0.0.expert"
+    assert run("revoke", old, "--reason", "leaks", "--key", "release", "--list", revoked).code == 0
+    assert run("trust", "update", revoked).code == 0
+    stocked.put("expert-kit/other", "1.0.0", experts={"expert-kit/lib": "^1"})
+    done = run("install", "expert-kit/other", "--index", stocked.folder)
+    assert done.code == 0, done.err
+    assert Registry.default().get("expert-kit/lib").ref.version == "1.3.0"

@@ -71,6 +71,32 @@ def test_a_range_that_no_resolver_can_read_is_a_problem(run, base_here, tmp_path
     assert found == [("range_invalid", "requires.a/b"), ("range_invalid", "conflicts.a/c")]
 
 
+def test_relations_that_cannot_hold_are_listed(run, base_here, tmp_path: Path):
+    extra = 'requires: {expert-kit: "^9", experts: {expert-kit/tiny: "^2"}}\nconflicts: {expert-kit/tiny: "^1"}\n'
+    done = run("validate", build_expert(tmp_path, extra=extra), "--json")
+    found = [(one["code"], one["severity"], one["where"]) for one in done.json["problems"] if one["code"].startswith("resolution")]
+    assert found == [
+        ("resolution_tool", "warning", "requires.expert-kit"),
+        ("resolution_impossible", "refused", "requires.expert-kit/tiny"),
+        ("resolution_impossible", "refused", "conflicts.expert-kit/tiny"),
+    ]
+    assert done.code == 4
+
+
+def test_an_expert_may_name_versions_of_itself_that_it_is_not(run, base_here, tmp_path: Path):
+    archive = build_expert(tmp_path, extra='conflicts: {expert-kit/tiny: "<1.0.0"}\n')
+    assert run("validate", archive, "--json").json["refused"] is False
+
+
+def test_the_name_of_the_archive_is_in_every_error_and_once(run, tmp_path: Path, base_here):
+    bad = tmp_path / "bad.expert"
+    bad.write_bytes(b"x" * 100)
+    refused = run("install", bad, "--unsafe-allow-unsigned", "--json")
+    assert refused.code == 4
+    assert refused.error["message"].startswith("bad.expert")
+    assert run("validate", bad).out.count("bad.expert") == 1
+
+
 def test_many_problems_are_listed_at_once_each_with_its_own_code(run, base_here, tmp_path: Path):
     archive = build_expert(tmp_path, extra="conflicts: {a/c: 1.2.3.4}\n")
     spoil(archive, {"README.md": b"\x7fELF", "routing/examples.jsonl": b"{}\n", "adapter_config.json": b"{}"})

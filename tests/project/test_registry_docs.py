@@ -13,7 +13,7 @@ def codes(module: str, pattern: str) -> set[str]:
 
 def test_every_finding_of_doctor_is_in_the_docs():
     found = codes("doctor.py", r'Finding\(\s*"([a-z_]+)"') | codes("dependents.py", r'"(expert_[a-z_]+)"')
-    found |= {"blob_missing", "blob_damaged"}
+    found |= {"blob_missing", "blob_damaged", "trust_lost", "revocations_lost"} | codes("trust_findings.py", r'Finding\(\s*"([a-z_]+)"')
     assert len(found) > 15
     assert [code for code in sorted(found) if f"`{code}`" not in PAGE] == []
 

@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from expert_kit.archive.adapter_check import PREFIX, spec_of_config
+from expert_kit.archive.adapter_check import PREFIX, PROMPT
+from expert_kit.archive.adapter_config import spec_of_config
 from expert_kit.archive.safetensors_header import TensorInfo, parse_header
-from expert_kit.bases import AdapterSpec, Linear, name_matches
+from expert_kit.bases import IA3, AdapterSpec, Linear, name_matches
 from expert_kit.errors import IncompatibleAdapterError, ManifestError, UnsupportedMemberError
 from expert_kit.manifest import DOTTED_NAME, parse_object
 
-_A = ".lora_A.weight"
+_A, _SCALE = ".lora_A.weight", ".ia3_l"
 # Which layers an adapter is on: its tensors say so, whatever these say.
-_SELECTORS = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern")
+_SELECTORS = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "feedforward_modules")
 
 
 def derive_spec(config: bytes, weights: bytes, linears: Sequence[Linear]) -> AdapterSpec:
@@ -28,24 +29,44 @@ def derive_spec(config: bytes, weights: bytes, linears: Sequence[Linear]) -> Ada
         IncompatibleAdapterError: ``adapter_target_unknown``, a tensor is for no linear layer of the base; ``tensor_dtype``.
         UnsupportedMemberError: ``adapter_config_refused``, a setting is not supported, or a fraction where an integer must be.
     """
-    tensors = parse_header(weights)
-    ranks = {name.removeprefix(PREFIX).removesuffix(_A): info.shape[0] for name, info in tensors.items() if name.endswith(_A)}
-    unknown = sorted(ranks.keys() - {module for module, _, _ in linears})
-    if unknown or not ranks:
+    tensors, value = parse_header(weights), _parse(config)
+    if tensors.keys() == {PROMPT}:
+        return spec_of_config(config, _dtype(tensors))
+    known = {key: item for key, item in value.items() if key not in _SELECTORS}
+    derived = _ia3(tensors, linears) if value.get("peft_type") == IA3 else _lora(tensors, value, linears)
+    return spec_of_config(json.dumps(known | derived).encode(), _dtype(tensors))
+
+
+def _lora(tensors: Mapping[str, TensorInfo], value: Mapping[str, Any], linears: Sequence[Linear]) -> dict[str, Any]:
+    ranks = {module: info.shape[0] for module, info in _modules(tensors, _A, linears).items()}
+    return {
+        "target_modules": _names(list(ranks), linears),
+        "rank_pattern": _rank_pattern(ranks, value.get("r"), linears),
+        "alpha_pattern": _used(value.get("alpha_pattern"), list(ranks)),
+    }
+
+
+def _ia3(tensors: Mapping[str, TensorInfo], linears: Sequence[Linear]) -> dict[str, Any]:
+    scaled = _modules(tensors, _SCALE, linears)
+    inputs = [module for module, info in scaled.items() if info.shape[0] == 1]
+    names, of_inputs = _names(list(scaled), linears), _names(inputs, linears) if inputs else []
+    if not set(of_inputs) <= set(names):
+        names, of_inputs = sorted(scaled), sorted(inputs)
+    return {"target_modules": names, "feedforward_modules": of_inputs}
+
+
+def _modules(tensors: Mapping[str, TensorInfo], ending: str, linears: Sequence[Linear]) -> dict[str, TensorInfo]:
+    """The tensors of this ending, by the module that they change."""
+    found = {name.removeprefix(PREFIX).removesuffix(ending): info for name, info in tensors.items() if name.endswith(ending)}
+    unknown = sorted(found.keys() - {module for module, _, _ in linears})
+    if unknown or not found:
         shown = ", ".join(unknown[:5]) or "nothing"
         raise IncompatibleAdapterError(
             f"the adapter changes {shown}, which the base model does not have as a linear layer",
             hint="name the base model that it was trained on with --base",
             code="adapter_target_unknown",
         )
-    value = _parse(config)
-    known = {key: item for key, item in value.items() if key not in _SELECTORS}
-    derived = {
-        "target_modules": _names(list(ranks), linears),
-        "rank_pattern": _rank_pattern(ranks, value.get("r"), linears),
-        "alpha_pattern": _used(value.get("alpha_pattern"), list(ranks)),
-    }
-    return spec_of_config(json.dumps(known | derived).encode(), _dtype(tensors))
+    return found
 
 
 def _parse(config: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from expert_kit.archive.adapter_check import config_of_spec
+from expert_kit.archive.adapter_config import config_of_spec
 from expert_kit.archive.importer.adapter import derive_spec
 from expert_kit.archive.importer.folder import read_folder
 from expert_kit.archive.importer.legacy import read_legacy

@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 
 from expert_kit.archive.importer.material import LEFT_OUT, LIMITS, NEEDED, Material, folder_digest
+from expert_kit.archive.opening import READ
 from expert_kit.errors import ArchiveError, UnsupportedMemberError
 from expert_kit.names import printable
 
-_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _COPY = "copy the files themselves into a folder of their own: cp -L"
 _SHOWN = 20
 
@@ -24,7 +24,7 @@ def read_folder(folder: Path) -> Material:
         UnsupportedMemberError: ``import_pickle``, there is a ``.bin`` file.
     """
     try:
-        descriptor = os.open(folder, _FLAGS | getattr(os, "O_DIRECTORY", 0))
+        descriptor = os.open(folder, READ | getattr(os, "O_DIRECTORY", 0))
     except OSError as error:
         message = f"cannot open the folder {printable(str(folder))}: {error.strerror}"
         raise ArchiveError(message, hint="name the folder itself, not a link to it", code="import_unreadable") from error
@@ -64,7 +64,7 @@ def _refuse_pickles(folder: Path, names: list[str]) -> None:
 
 def _read(folder: int, name: str) -> bytes:
     try:
-        descriptor = os.open(name, _FLAGS, dir_fd=folder)
+        descriptor = os.open(name, READ, dir_fd=folder)
     except OSError as error:
         raise ArchiveError(f"cannot open {name}: {error.strerror}", hint=_COPY, code="import_link") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -15,6 +13,7 @@ from expert_kit.archive.confined import Limits, run_confined
 from expert_kit.archive.importer import ustar
 from expert_kit.archive.importer.folder import check_complete
 from expert_kit.archive.importer.material import LEFT_OUT, LIMITS, Material
+from expert_kit.archive.opening import NotRegularError, open_regular
 from expert_kit.errors import ArchiveError, UnsafePathError
 from expert_kit.names import Digest, printable
 
@@ -49,15 +48,13 @@ def read_legacy(path: Path) -> Material:
 
 
 def _open(path: Path) -> FileIO:
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
+        descriptor, _ = open_regular(path)
+    except NotRegularError as error:
+        raise ArchiveError(f"{printable(str(path))} is not a regular file", code="import_unreadable") from error
     except OSError as error:
         message = f"cannot open {printable(str(path))}: {error.strerror}"
         raise ArchiveError(message, hint="name a folder that PEFT saved, or a .tar.gz of one", code="import_unreadable") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ArchiveError(f"{printable(str(path))} is not a regular file", code="import_unreadable")
     # Unbuffered: the other process reads on from where this one stands.
     return FileIO(descriptor, "rb")
 

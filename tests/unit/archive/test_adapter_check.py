@@ -110,7 +110,8 @@ def test_a_configuration_of_peft_is_read():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"peft_type": "IA3"},
+        {"peft_type": "LOHA"},
+        {"peft_type": ["LORA"]},
         {"r": 0},
         {"r": 513},
         {"r": 2.0},

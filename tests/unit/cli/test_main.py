@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,15 @@ def test_a_bug_is_exit_1_and_shows_its_traceback_on_request_only(monkeypatch, ca
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert json.loads(err.splitlines()[-1])["error"]["code"] == "internal_error"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_output_that_cannot_be_written_is_no_bug_of_ours(monkeypatch, capsys):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert front.main(["--version"]) == 7
+        monkeypatch.undo()
+    assert capsys.readouterr().err.startswith("error[output_unwritable]: cannot write the output: No space left")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), EOFError()])

@@ -67,6 +67,7 @@ def test_script_writes_the_same_rows_as_the_functions(recipe, speller, tmp_path)
 
 
 def test_without_codespell_the_script_says_what_to_install(recipe, tmp_path, monkeypatch):
+    recipe.installed_speller.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match="pip install codespell"):
         recipe.main(["--out", str(tmp_path / "data")])

@@ -109,7 +109,7 @@ def test_the_unsafe_way_is_none_for_a_signature_that_does_not_verify(registry: R
 def test_an_unknown_key_is_refused_with_the_command_that_trusts_it(registry: Registry, publisher: Publisher) -> None:
     error = refusal(registry, publisher.build())
     assert isinstance(error, UntrustedKeyError)
-    assert f"expert-kit keys trust {publisher.key_id} --scope acme/*" in error.hint
+    assert f"expert-kit keys trust {publisher.key_id} --scope 'acme/*'" in error.hint
     assert TrustStore(registry.trust_home).list() == []
 
 
@@ -138,7 +138,7 @@ def test_another_key_for_an_installed_name_is_refused_with_rotation_instructions
     thief = Publisher(publisher.folder.parent / "thief", KEY_TYPES["p256"]())
     error = refusal(trusting, thief.build(version="1.1.0"), ask=lambda _: True)
     assert error.code == "signature_key_changed"
-    assert f"expert-kit keys trust {thief.key_id} --scope acme/*" in error.hint
+    assert f"expert-kit keys trust {thief.key_id} --scope 'acme/*'" in error.hint
     TrustStore(trusting.trust_home).trust("acme/*", thief.key_id)
     assert trusting.install(thief.build(version="1.2.0"), bases=[BASE]).signers == (thief.key_id,)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.archive import ArchiveReader, Probe
+from expert_kit.archive import ArchiveReader, Probe, Severity
 from expert_kit.bases import BaseRecord
 from expert_kit.errors import BaseMismatchError, BaseModelError, IncompatibleAdapterError
 from expert_kit.names import sha256_digest
 from expert_kit.registry import InstalledExpert, Registry, probes
+from expert_kit.registry.archives import check_archive
 from expert_kit.registry.probes import ProbeJob, is_probed, probe_installed, remember_made
+from expert_kit.signing import TrustStore
 from tests.support.builders import tiny_base
 from tests.support.probes import FakeProbes, measured, some_probe
 from tests.unit.registry.conftest import Publisher
@@ -176,3 +178,25 @@ def test_a_probe_whose_numbers_say_that_nothing_happens_is_not_packed(publisher:
     with pytest.raises(IncompatibleAdapterError) as caught:
         publisher.build(probes=FakeProbes(still))
     assert caught.value.code == "probe_no_effect"
+
+
+@pytest.mark.parametrize(("level", "refused"), [("strict", True), ("permissive", False)])
+def test_a_policy_can_require_a_probe(trusting: Registry, publisher: Publisher, archive: Path, fake: FakeProbes, level: str, refused: bool):
+    TrustStore(trusting.trust_home).demand("acme/*", level=level, require=("probe",))
+    without = publisher.build(name="acme/blind")
+    if refused:
+        with pytest.raises(IncompatibleAdapterError) as caught:
+            install(trusting, without, fake)
+        assert caught.value.code == "probe_missing"
+        assert trusting.list() == []
+    else:
+        assert install(trusting, without, fake).warnings == ("probe_missing",)
+    assert install(trusting, archive, fake).warnings == ()
+
+
+def test_validation_lists_what_a_probe_showed(trusting: Registry, archive: Path, fake: FakeProbes):
+    assert check_archive(archive, [BASE]).problems == ()
+    fake.found = measured(some_probe(), strength=-1.0)
+    (problem,) = check_archive(archive, [BASE], probe=fake.run).problems
+    assert (problem.code, problem.where, problem.severity) == ("probe_mismatch", "probe/0.json", Severity.REFUSED)
+    assert [one.code for one in check_archive(archive, [BASE]).problems] == ["probe_mismatch"]  # remembered

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from expert_kit.signing.admission import Case, Facts, decide
 from expert_kit.signing.attestations import Attestation
+from expert_kit.signing.policy import Policy
 from expert_kit.signing.requirements import Requirement
 
 DATA = "sha256:" + "d" * 64
@@ -49,3 +53,11 @@ def test_a_requirement_is_met_by_the_attestation_that_says_so(wanted: str, attes
 def test_what_is_no_requirement_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="require"):
         Requirement.parse(text)
+
+
+def test_a_probe_is_asked_of_the_package_and_not_of_attestations() -> None:
+    policy = Policy(scope="acme/*", keys=("sha256:" + "a" * 64,), require=("probe",))
+    assert policy.wants_probe
+    assert not replace(policy, require=("provenance",)).wants_probe
+    facts = Facts(policy, datetime(2026, 6, 1, tzinfo=UTC))
+    assert decide(Case("acme/sql", policy.keys), facts, None).warnings == ()

@@ -139,7 +139,7 @@ def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
     trust.path.chmod(0o622)
     with pytest.raises(SignatureError) as caught:
         trust.policy_for("acme/sql")
-    assert caught.value.hint == f"chmod 600 {trust.path}"
+    assert caught.value.hint.endswith(f"chmod 600 {trust.path}, or: expert-kit doctor --repair")
 
 
 def test_a_trusted_signer_is_admitted_without_a_question(tmp_path: Path) -> None:
@@ -153,7 +153,8 @@ def test_an_unknown_key_without_anyone_to_ask_is_refused_with_the_exact_command(
     with pytest.raises(UntrustedKeyError) as caught:
         store(tmp_path).admit("acme/sql", (A,))
     assert caught.value.code == "signature_untrusted_key"
-    assert f"expert-kit keys trust {A} --scope acme/*" in caught.value.hint
+    assert f"expert-kit keys trust {A} --scope 'acme/*'" in caught.value.hint
+    assert caught.value.hint.startswith("anybody can make a key")
 
 
 def test_first_use_shows_publisher_and_fingerprint_and_a_yes_is_written_later(tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_first_use_shows_publisher_and_fingerprint_and_a_yes_is_written_later(tm
 
     admission = trust.admit("acme/sql", (A,), ask=ask)
     assert asked == [FirstUse("acme/sql", "acme", A, "acme/*")]
-    assert asked[0].command == f"expert-kit keys trust {A} --scope acme/*"
+    assert asked[0].command == f"expert-kit keys trust {A} --scope 'acme/*'"
     assert trust.list() == []
     trust.remember(admission)
     assert trust.policy_for("acme/other").keys == (A,)
@@ -193,8 +194,8 @@ def test_another_key_where_one_is_trusted_is_an_error_and_never_a_question(tmp_p
     with pytest.raises(UntrustedKeyError) as caught:
         trust.admit("acme/sql", (B,), ask=never_asked)
     assert caught.value.code == "signature_key_changed"
-    assert f"expert-kit keys trust {B} --scope acme/*" in caught.value.hint
-    assert f"expert-kit keys untrust {A} --scope acme/*" in caught.value.hint
+    assert f"expert-kit keys trust {B} --scope 'acme/*'" in caught.value.hint
+    assert f"expert-kit keys untrust {A} --scope 'acme/*'" in caught.value.hint
 
 
 @pytest.mark.parametrize("tofu", ["ask", "accept-new"])

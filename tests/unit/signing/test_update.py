@@ -210,6 +210,45 @@ def test_a_root_revokes_although_it_is_trusted_for_one_name_only(trust: TrustSto
         trust.admit("acme/sql", (ident(RELEASE),), identity=IDENTITY)
 
 
+def test_a_key_for_one_name_revokes_that_name_and_no_other(trust: TrustStore) -> None:
+    trust.trust("acme/sql", ident(RELEASE))
+    trust.trust("acme/other", ident(RELEASE_2))
+    assert refused(trust, revoked(signer=THIEF)) == "revocation_threshold"
+    assert apply_update(trust, revoked(signer=RELEASE)).changed
+    with pytest.raises(RevokedError):
+        trust.admit("acme/sql", (ident(RELEASE),), identity=IDENTITY)
+    with pytest.raises(RevokedError):
+        trust.check_installed("acme/sql", IDENTITY, (ident(RELEASE),), NOW)
+    assert trust.admit("acme/other", (ident(RELEASE_2),), identity=IDENTITY).signers == (ident(RELEASE_2),)
+    trust.check_installed("acme/other", IDENTITY, (ident(RELEASE_2),), NOW)
+
+
+def test_a_key_for_another_name_does_not_replace_a_list(trust: TrustStore) -> None:
+    trust.trust("acme/sql", ident(RELEASE))
+    trust.trust("acme/other", ident(RELEASE_2))
+    apply_update(trust, revoked(signer=RELEASE))
+    assert refused(trust, revoked(2, signer=RELEASE_2, packages=False)) == "revocation_threshold"
+    trust.trust("acme/*", ident(OFFLINE))  # speaks for all names: the list of one key is no floor for its own
+    assert apply_update(trust, revoked(1)).changed
+
+
+def test_a_list_whose_key_is_no_longer_trusted_still_binds(trust: TrustStore) -> None:
+    trust.trust("acme/sql", ident(RELEASE))
+    apply_update(trust, revoked(signer=RELEASE))
+    trust.trust("acme/sql", ident(RELEASE_2))
+    trust.remove("acme/sql", ident(RELEASE))
+    with pytest.raises(RevokedError):
+        trust.admit("acme/sql", (ident(RELEASE_2),), identity=IDENTITY)
+
+
+def test_a_stranger_s_list_does_not_get_its_key_recommended(trust: TrustStore) -> None:
+    with pytest.raises(ExpertKitError) as caught:
+        apply_update(trust, revoked(signer=THIEF))
+    assert caught.value.code == "revocation_untrusted"
+    assert "anybody can make a key" in caught.value.hint
+    assert f"only if it is the same: expert-kit keys trust {ident(THIEF)} --scope 'acme/*'" in caught.value.hint
+
+
 def test_a_key_that_is_revoked_cannot_revoke(trust: TrustStore) -> None:
     for key in (RELEASE, THIEF):
         trust.trust("acme/*", ident(key))

@@ -17,7 +17,7 @@ from expert_kit.training import sft as sft_module
 from expert_kit.training import trainer as trainer_module
 from expert_kit.training.data import IGNORED, encode_example, encode_file
 from expert_kit.training.outcome import mean_loss
-from expert_kit.training.trainer import labelled_logits, split_batch
+from expert_kit.training.trainer import labelled_logits, split_batch, split_shared
 from tests.support.encoders import FakeEncoder
 
 
@@ -376,6 +376,18 @@ def test_a_split_batch_has_every_row_once_and_no_part_is_too_large():
     assert sorted(part["input_ids"][row, 0].item() for part in parts for row in range(len(part["input_ids"]))) == [0, 9, 18, 27, 36, 45]
     assert sum(part["attention_mask"].sum().item() for part in parts) == sum(lengths)
     assert len(split_batch({"input_ids": ids, "attention_mask": mask}, 1)) == 6
+
+
+def test_a_split_by_shared_beginnings_keeps_neighbours_together_and_counts_what_they_share_once():
+    rows = [[1, 2, 3, 10], [1, 2, 3, 11, 12], [1, 2, 3, 13], [7, 8], [7, 9]]
+    ids = torch.tensor([row + [0] * (5 - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (5 - len(row)) for row in rows])
+    batch = {"input_ids": ids, "attention_mask": mask}
+    lists = [part["input_ids"].tolist() for part in split_shared(batch, 7)]
+    assert lists == [[[1, 2, 3, 10, 0], [1, 2, 3, 11, 12], [1, 2, 3, 13, 0]], [[7, 8], [7, 9]]]
+    assert [len(part["input_ids"]) for part in split_shared(batch, 6)] == [2, 2, 1]
+    assert [len(part["input_ids"]) for part in split_shared(batch, 1)] == [1] * 5
+    assert len(split_shared(batch, 10)) == 1
 
 
 def test_training_in_parts_gives_the_weights_of_training_in_one_pass(tmp_path, tiny, monkeypatch):

@@ -1,0 +1,93 @@
+"""``expert-kit eval --matrix``: all named experts on the tests of all their recipes."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expert_kit.cli.output import emit, emit_json, note, write_whole
+from expert_kit.cli.suites import recipe_file, run_suites, some_suites_of
+from expert_kit.errors import CapacityError, UsageError
+from expert_kit.names import ExpertRef, printable
+
+if TYPE_CHECKING:
+    from expert_kit.evaluation import DomainResult, Score, Suite
+    from expert_kit.inference import ExpertEngine
+
+
+@dataclass(frozen=True)
+class Domain:
+    """An expert, and the tests of its recipe."""
+
+    expert: str
+    suites: list[Suite]
+    base: str
+
+
+def read_domains(pairs: list[str]) -> list[Domain]:
+    """``ns/name=RECIPE`` pairs; missing generated tests are made.
+
+    Raises:
+        UsageError: ``matrix_malformed``, ``matrix_bases``. RecipeError: see ``load_recipe``.
+    """
+    from expert_kit.training import load_recipe, prepare_data
+
+    domains = []
+    for pair in pairs:
+        name, equals, folder = pair.partition("=")
+        if not equals:
+            hint = "write NAME=RECIPE, such as expert-kit/sql=recipes/sql"
+            raise UsageError(f"--matrix {printable(pair)}", hint=hint, code="matrix_malformed")
+        path = recipe_file(Path(folder))
+        recipe = load_recipe(path)
+        suites = some_suites_of(recipe, path)
+        if recipe.dataset.prepare and not all(suite.path.is_file() for suite in suites):
+            prepare_data(recipe, path.parent)
+        domains.append(Domain(str(ExpertRef.parse(name)), suites, recipe.model_name_or_path))
+    bases = sorted({domain.base for domain in domains})
+    if len(bases) > 1 or len({domain.expert for domain in domains}) < len(domains):
+        message = "a matrix has experts of one base model, each once; these recipes name " + ", ".join(map(printable, bases))
+        raise UsageError(message, hint="run eval --matrix once for each base model", code="matrix_bases")
+    return domains
+
+
+def run_matrix(engine: ExpertEngine, domains: list[Domain], *, batch_size: int, limit: int | None) -> list[DomainResult]:
+    """Every domain's tests with the base, every expert and the router's choice."""
+    from expert_kit.evaluation import DomainResult
+
+    choices = {"base": None, **{domain.expert: domain.expert for domain in domains}, "auto": "auto"}
+    results = []
+    for domain in domains:
+        scores = run_suites(engine, domain.suites, choices, batch_size=batch_size, limit=limit)
+        for suite in domain.suites:
+            results.append(DomainResult(domain.expert, suite.name, {one.experts: one for one in scores if one.suite == suite.name}))
+    return results
+
+
+def show_matrix(results: list[DomainResult], out: Path | None, *, as_json: bool) -> None:
+    """The table or JSON; into the folder ``out`` go ``matrix.json``, ``matrix.md`` and the heat map ``matrix.png``."""
+    from expert_kit.evaluation import draw_matrix, matrix_table
+
+    found = [result.to_json() for result in results]
+    if out is not None:
+        write_whole(out / "matrix.json", jsonlib.dumps(found, indent=2) + "\n")
+        write_whole(out / "matrix.md", matrix_table(results) + "\n")
+        try:
+            draw_matrix(results, out / "matrix.png")
+        except OSError as error:
+            message = f"cannot write {out / 'matrix.png'}: {error.strerror}"
+            raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
+    if as_json:
+        emit_json(found)
+        return
+    emit(matrix_table(results))
+    for result in results:
+        if not result.wins_at_home:
+            note(f"warning: {result.expert} is not the best on its own {printable(result.suite)} tests")
+
+
+def all_scores(results: list[DomainResult]) -> list[Score]:
+    """Every run, for ``--cases``."""
+    return [score for result in results for score in result.scores.values()]

@@ -1,0 +1,98 @@
+"""``expert-kit recipe``: a recipe for one's own data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from expert_kit.cli.options import Json
+from expert_kit.cli.output import emit_json, emit_path, note
+from expert_kit.cli.quiet import quiet_libraries
+from expert_kit.errors import CapacityError, UsageError
+from expert_kit.names import ExpertRef, printable
+
+if TYPE_CHECKING:
+    from expert_kit.training import Plan, Splits
+
+recipe = typer.Typer(help="Make a recipe from your own data.", no_args_is_help=True)
+
+
+@recipe.callback()
+def _recipe() -> None:
+    """Keep ``new`` a command of its own."""
+
+
+@recipe.command(epilog="Example: expert-kit recipe new acme/support --data tickets.csv --prompt question --completion answer --license MIT")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the expert, such as acme/support.", show_default=False)],
+    data: Annotated[str, typer.Option(help="A .jsonl, .csv or .tsv file, or a data set on the Hub.", show_default=False)],
+    license: Annotated[str, typer.Option(help="SPDX expression for the expert, such as MIT.", show_default=False)],
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="The prompt's column, or a text with columns in braces: '{schema} {q}'.", show_default=False),
+    ] = None,
+    completion: Annotated[str | None, typer.Option(help="The answer's column.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to make; recipes/NAME if not given.", show_default=False)] = None,
+    base: Annotated[str, typer.Option(help="The base model.")] = "smollm2-135m",
+    task: Annotated[str, typer.Option(help="The check that scores answers.")] = "exact",
+    summary: Annotated[str | None, typer.Option(help="What the expert does, in a sentence.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Write a recipe for your own rows, ready to train, test and package."""
+    quiet_libraries()
+    from expert_kit.evaluation import task as known_task
+    from expert_kit.training import Plan, choose_columns, make_rows, read_table, split_rows
+
+    _check(name, license)
+    known_task(task)
+    folder = out or Path("recipes") / name.rpartition("/")[2]
+    if folder.exists():
+        raise UsageError(f"{printable(str(folder))} is there already", hint="choose another --out", code="folder_exists")
+    records = list(read_table(data))
+    columns = choose_columns(records, prompt, completion)
+    rows, repeated = make_rows(records, columns)
+    splits = split_rows(rows)
+    origin = Path(data).name
+    plan = Plan(name, folder.as_posix(), origin, base, task, license, summary or f"Answers as the rows of {printable(origin)} do.")
+    _write(folder, plan, splits)
+    counts = {"train": len(splits.train), "validation": len(splits.validation), "test": len(splits.test), "repeated": repeated}
+    if json:
+        emit_json({"folder": str(folder), "prompt": columns.prompt, "completion": columns.completion, **counts})
+        return
+    emit_path(folder)
+    note(", ".join(f"{count} {what}" for what, count in counts.items()) + " rows")
+    note(f"next: expert-kit train {printable(str(folder))} --package dist --sign KEY")
+
+
+def _check(name: str, license: str) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    from expert_kit.manifest import LicenseExpression
+
+    if ExpertRef.parse(name).version is not None:
+        raise UsageError(f"{name}: the first version of a recipe's expert is 0.1.0", hint="leave out @VERSION", code="version_unexpected")
+    try:
+        TypeAdapter(LicenseExpression).validate_python(license)
+    except ValidationError as error:
+        message = f"--license {printable(license)} is no SPDX expression"
+        raise UsageError(message, hint="write it as in MIT, Apache-2.0 or CC-BY-4.0", code="license_invalid") from error
+
+
+def _write(folder: Path, plan: Plan, splits: Splits) -> None:
+    """All of the folder or nothing."""
+    from expert_kit.training import write_recipe
+
+    part = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        write_recipe(part, plan, splits)
+        part.rename(folder)
+    except OSError as error:
+        message = f"cannot write {folder}: {error.strerror}"
+        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""``expert-kit train --package``: from the finished run to an archive, signed if a key was named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expert_kit.cli.output import emit_path, note
+from expert_kit.errors import UsageError
+from expert_kit.names import printable
+
+if TYPE_CHECKING:
+    from expert_kit.signing import PrivateKey
+    from expert_kit.training import TrainingResult
+
+
+def check_source(recipe_folder: Path) -> Path:
+    """The folder from which the run's expert will be packed.
+
+    Raises:
+        UsageError: ``recipe_without_expert``.
+    """
+    source = recipe_folder / "expert"
+    if not (source / "expert.yaml").is_file():
+        message = f"{printable(str(recipe_folder))} has no expert/expert.yaml to package with"
+        raise UsageError(message, hint="write one; `expert-kit recipe new` shows how", code="recipe_without_expert")
+    return source
+
+
+def pack_run(
+    source: Path, result: TrainingResult, run: Path, out: Path, key: PrivateKey | None, *, allow_worse: bool = False
+) -> dict[str, Any]:
+    """Put adapter and scores beside the recipe's ``expert/`` in the run's folder, pack all into ``out``, and sign it.
+
+    Raises:
+        ManifestError: ``expert_not_better``, and as ``archive.package``.
+    """
+    from expert_kit.archive import package
+    from expert_kit.base_models import BaseStore
+    from expert_kit.cli.package import check_gate, make_folder
+    from expert_kit.cli.probing import Probing
+    from expert_kit.registry import bases_dir
+    from expert_kit.registry.archives import sign_archive
+
+    make_folder(out)
+    whole = run / "expert"
+    shutil.rmtree(whole, ignore_errors=True)
+    shutil.copytree(source, whole)
+    shutil.copytree(result.adapter, whole / "adapter", dirs_exist_ok=True)
+    shutil.copyfile(run / "eval.json", whole / "eval.yaml")
+    gate = check_gate(whole, allow_worse=allow_worse)
+    archive = package(whole, out, BaseStore(bases_dir()).records(), probes=Probing(), results=gate)
+    signers = sign_archive(archive, key, None).signers if key is not None else ()
+    return {"archive": str(archive), "signers": list(signers)}
+
+
+def show_packed(packed: dict[str, Any]) -> None:
+    """The archive, and what comes next."""
+    emit_path(Path(packed["archive"]))
+    path = printable(packed["archive"])
+    if packed["signers"]:
+        note(f"signed by {', '.join(packed['signers'])}; next: expert-kit install {path}")
+    else:
+        note(f"next: expert-kit sign {path} --key NAME")

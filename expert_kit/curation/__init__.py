@@ -1,0 +1,23 @@
+"""Looks rows over before they are trained on: what is wrong with them, what repeats, what leaks into a test."""
+
+from expert_kit.curation.findings import Finding, check_rows, leaks
+from expert_kit.curation.near import THRESHOLD, near_pairs
+from expert_kit.curation.rows import DataRow, read_data
+from expert_kit.curation.splitting import split_data
+from expert_kit.curation.stats import DataStats, data_stats, draw_lengths
+from expert_kit.curation.syntax import SYNTAXES
+
+__all__ = [
+    "SYNTAXES",
+    "THRESHOLD",
+    "DataRow",
+    "DataStats",
+    "Finding",
+    "check_rows",
+    "data_stats",
+    "draw_lengths",
+    "leaks",
+    "near_pairs",
+    "read_data",
+    "split_data",
+]

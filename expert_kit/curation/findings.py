@@ -1,0 +1,75 @@
+"""What is wrong with rows, each finding with its line; no row is left out on its own account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from expert_kit.curation.near import near_pairs
+from expert_kit.curation.rows import DataRow
+from expert_kit.curation.syntax import SYNTAXES
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about one row."""
+
+    line: int
+    code: str
+    """``malformed``, ``control_character``, ``repeated``, ``contradicted``, ``nearly_repeated``, ``syntax``, ``leak`` or ``near_leak``."""
+    message: str
+    other: int | None = None
+    """The line of the row that it is about too; for leaks, a line of the other file."""
+
+
+def check_rows(rows: Sequence[DataRow], syntax: str | None = None) -> list[Finding]:
+    """All findings of one file, by line.
+
+    Args:
+        rows: of the file, in its order.
+        syntax: a key of ``SYNTAXES`` for the completions.
+    """
+    found = [Finding(row.line, "malformed", row.problem) for row in rows if row.problem]
+    good = [row for row in rows if not row.problem]
+    for row in good:
+        if control := next((char for char in row.prompt + row.completion if not char.isprintable() and char not in "\n\t"), ""):
+            found.append(Finding(row.line, "control_character", f"has the character U+{ord(control):04X}"))
+        if syntax is not None and (wrong := SYNTAXES[syntax](row.completion)):
+            found.append(Finding(row.line, "syntax", f"the completion is not {syntax}: {wrong}"))
+    found += _repeated(good)
+    return sorted(found, key=lambda one: (one.line, one.code))
+
+
+def leaks(rows: Sequence[DataRow], held_out: Sequence[DataRow]) -> list[Finding]:
+    """Rows whose prompt is a held-out prompt, or nearly one."""
+    good, held = [row for row in rows if not row.problem], [row for row in held_out if not row.problem]
+    exact = {_key(row.prompt): row.line for row in reversed(held)}
+    found = {row.line: Finding(row.line, "leak", "is a prompt of the held-out file", exact[_key(row.prompt)])
+             for row in good if _key(row.prompt) in exact}  # fmt: skip
+    for at, other, similarity in near_pairs([row.prompt for row in good], [row.prompt for row in held]):
+        line = good[at].line
+        found.setdefault(line, Finding(line, "near_leak", f"is {similarity:.0%} a prompt of the held-out file", held[other].line))
+    return [found[line] for line in sorted(found)]
+
+
+def _repeated(rows: Sequence[DataRow]) -> list[Finding]:
+    found: list[Finding] = []
+    first: dict[str, DataRow] = {}
+    once: list[DataRow] = []
+    for row in rows:
+        before = first.setdefault(_key(row.prompt), row)
+        if before is row:
+            once.append(row)
+        elif _key(before.completion) == _key(row.completion):
+            found.append(Finding(row.line, "repeated", f"is line {before.line} again", before.line))
+        else:
+            found.append(Finding(row.line, "contradicted", f"has the prompt of line {before.line} and another completion", before.line))
+    near: dict[int, Finding] = {}
+    for at, other, similarity in near_pairs([row.prompt for row in once]):
+        line, earlier = once[at].line, once[other].line
+        near.setdefault(line, Finding(line, "nearly_repeated", f"is {similarity:.0%} the prompt of line {earlier}", earlier))
+    return [*found, *near.values()]
+
+
+def _key(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,50 @@
+"""Rows with the line that each stands on; lines that are no rows are kept as what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expert_kit.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataRow:
+    """One line of a file of JSON lines."""
+
+    line: int
+    """From 1."""
+    text: str
+    """The line as it stands there."""
+    prompt: str
+    completion: str
+    problem: str = ""
+    """Why it is no row to train on; then prompt and completion may be empty."""
+
+
+def read_data(path: Path) -> list[DataRow]:
+    """Every line that is not blank.
+
+    Raises:
+        DataError: ``table_unreadable``, the file cannot be read or is not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}", hint="give a file of JSON lines in UTF-8", code="table_unreadable") from error
+    # Not splitlines, which also splits at U+2028 and others that JSON strings may hold.
+    return [_row(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+def _row(number: int, line: str) -> DataRow:
+    try:
+        value: Any = json.loads(line)
+    except ValueError as error:
+        return DataRow(number, line, "", "", f"not JSON: {error}")
+    if not isinstance(value, dict):
+        return DataRow(number, line, "", "", "not an object")
+    texts = {key: value[key] if isinstance(value.get(key), str) else "" for key in ("prompt", "completion")}
+    lacking = [key for key, found in texts.items() if not found.strip()]
+    return DataRow(number, line, texts["prompt"], texts["completion"], f"no text under {' and '.join(lacking)}" if lacking else "")

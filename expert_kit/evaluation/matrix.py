@@ -1,0 +1,96 @@
+"""Every expert on every domain's tests: is each the best at home, and does the router find it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expert_kit.evaluation.report import BASE
+from expert_kit.evaluation.run import Score, wilson
+
+ROUTED = "auto"
+
+
+@dataclass(frozen=True)
+class DomainResult:
+    """One test set of one expert's domain, answered by the base, by every expert and by whom the router picked."""
+
+    expert: str
+    """Whose domain it is."""
+    suite: str
+    scores: Mapping[str, Score]
+    """By choice: ``base``, ``auto`` and the names of experts."""
+
+    @property
+    def own(self) -> Score:
+        """The expert at home."""
+        return self.scores[self.expert]
+
+    @property
+    def best_sibling(self) -> tuple[str, Score] | None:
+        """The best of the other experts; None if there is none."""
+        others = [(name, score) for name, score in self.scores.items() if name not in (BASE, ROUTED, self.expert)]
+        return max(others, key=lambda pair: pair[1].passed, default=None)
+
+    @property
+    def oracle(self) -> int:
+        """Rows that the base or at least one expert gets right: what a perfect router could reach."""
+        runs = [score.cases for name, score in self.scores.items() if name != ROUTED]
+        return sum(any(case.ok for case in cases) for cases in zip(*runs, strict=True))
+
+    @property
+    def wins_at_home(self) -> bool:
+        """No sibling, and not the base, gets as many rows right."""
+        sibling = self.best_sibling
+        best = max(self.scores[BASE].passed, sibling[1].passed if sibling else 0)
+        return self.own.passed > best
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: every share with its 95 % interval."""
+        sibling, total = self.best_sibling, self.own.total
+        found = {"expert": self.expert, "suite": self.suite, "n": total, "base": _share(self.scores[BASE]), "own": _share(self.own)}
+        found |= {"best_sibling": {"expert": sibling[0], **_share(sibling[1])} if sibling else None}
+        found |= {"routed": _share(self.scores[ROUTED]), "oracle": _interval(self.oracle, total), "wins_at_home": self.wins_at_home}
+        return found | {"experts": {name: _share(score) for name, score in self.scores.items() if name not in (BASE, ROUTED)}}
+
+
+def matrix_table(results: Sequence[DomainResult]) -> str:
+    """Markdown: domains as rows; the base, each expert, the router and the oracle as columns, in percent."""
+    experts = list(dict.fromkeys(result.expert for result in results))
+    lines = ["| domain | suite | n | base | " + " | ".join(experts) + " | routed | oracle |", "|---|---|--:|" + "--:|" * (len(experts) + 3)]
+    for result in results:
+        shares = [result.scores[name].accuracy for name in (BASE, *experts, ROUTED)] + [result.oracle / result.own.total]
+        cells = [f"{100 * share:.1f}" for share in shares]
+        at_home = 1 + experts.index(result.expert)
+        cells[at_home] = f"**{cells[at_home]}**"
+        lines.append(f"| {result.expert} | {result.suite} | {result.own.total} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw_matrix(results: Sequence[DomainResult], path: Path) -> None:
+    """A heat map of the table as PNG."""
+    from matplotlib.figure import Figure
+
+    experts = list(dict.fromkeys(result.expert for result in results))
+    columns = [BASE, *experts, ROUTED]
+    shares = [[100 * result.scores[name].accuracy for name in columns] for result in results]
+    figure = Figure(figsize=(2.5 + 0.9 * len(columns), 1.5 + 0.45 * len(results)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, vmin=0, vmax=100, cmap="viridis", aspect="auto")
+    axes.set_xticks(range(len(columns)), ["routed" if name == ROUTED else name for name in columns], rotation=30, ha="right")
+    axes.set_yticks(range(len(results)), [f"{result.expert} {result.suite}" for result in results])
+    for row, cells in enumerate(shares):
+        for column, share in enumerate(cells):
+            axes.text(column, row, f"{share:.0f}", ha="center", va="center", color="black" if share > 60 else "white")
+    axes.set_title("right answers in percent")
+    figure.savefig(path, dpi=120)
+
+
+def _share(score: Score) -> dict[str, Any]:
+    return _interval(score.passed, score.total)
+
+
+def _interval(passed: int, total: int) -> dict[str, Any]:
+    return {"accuracy": round(passed / total, 4), "interval": [round(bound, 4) for bound in wilson(passed, total)]}

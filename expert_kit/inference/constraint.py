@@ -1,0 +1,200 @@
+"""Holds answers to a grammar: llguidance says which tokens may come next, the sampler picks among those.
+
+A row without a grammar costs nothing. A row with one asks first whether the likeliest token may come; all tokens are looked at
+only if not, or where a token is drawn.
+
+Source: guidance-ai/llguidance; the mask is applied behind the mix of experts and knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from expert_kit.adapters import BaseModel
+from expert_kit.archive.grammar import can_compile, compile_problem
+from expert_kit.archive.grammar_compile import LIMITS, PROMPT_WORD, PromptNames, uses_prompt_words, with_names
+from expert_kit.errors import ArchiveError, GrammarError
+from expert_kit.inference.grammar import OF_EXPERT, Grammar, UsedGrammar, prompt_names, read_grammar
+from expert_kit.inference.prompts import Message
+from expert_kit.inference.sampling import GrammarOption
+from expert_kit.names import printable
+
+_KEPT: Final = 64
+"""Compiled grammars; one with the words of a prompt is one for each set of words."""
+
+
+class Constraint:
+    """Where one answer stands in its grammar. Not for several threads."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    def allows(self, token: int) -> bool:
+        """Whether this token may come next; an end token may where the grammar is fulfilled."""
+        return bool(self._matcher.validate_tokens([token]) == 1)
+
+    def allowed(self, size: int) -> torch.Tensor:
+        """For every token whether it may come next: (size,) bool.
+
+        Raises:
+            GrammarError: ``grammar_too_large``, following it takes more than a grammar may; ``grammar_stuck``, no token may.
+        """
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = np.zeros(size, dtype=np.bool_)
+        known = np.unpackbits(bits, bitorder="little")[:size]
+        allowed[: len(known)] = known
+        self._check()
+        if not allowed.any():
+            raise GrammarError("the grammar allows no token of this base here", code="grammar_stuck")
+        return torch.from_numpy(allowed)
+
+    def take(self, token: int) -> None:
+        """Go on by an allowed token that is no end token.
+
+        Raises:
+            GrammarError: see :meth:`allowed`.
+        """
+        self._matcher.consume_token(token)
+        self._check()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer fulfils the grammar and nothing more can come."""
+        return bool(self._matcher.is_stopped() and self._matcher.is_accepting())
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise _too_large(_first_line(self._matcher.get_error()))
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What holds an answer, if anything does."""
+
+    constraint: Constraint | None = None
+    used: UsedGrammar | None = None
+    warnings: tuple[str, ...] = ()
+
+
+FREE: Final = Hold()
+
+
+class GrammarCompiler:
+    """Compiles grammars for one base model. Safe under threads."""
+
+    def __init__(self, base: BaseModel, end_tokens: Iterable[int]) -> None:
+        self._base, self._end_tokens = base, sorted(end_tokens)
+        self._vocabulary: Any = None
+        self._compiled: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def hold(self, wanted: GrammarOption, carried: Sequence[Grammar], messages: Sequence[Message]) -> Hold:
+        """What holds the answer to a prompt.
+
+        Args:
+            wanted: the caller's option. A grammar that the caller gives holds every answer.
+            carried: different grammars of the experts that answer. One holds the answer; where there are several, or it
+                cannot be applied, none does, and a warning says so.
+            messages: the prompt.
+
+        Raises:
+            GrammarError: the caller's own grammar cannot be applied; see :meth:`constraint`.
+        """
+        if wanted is None or (wanted == OF_EXPERT and not carried):
+            return FREE
+        if wanted != OF_EXPERT:
+            given = read_grammar(wanted)
+            return Hold(self.constraint(given, messages), UsedGrammar(given.origin, given.digest))
+        if len(carried) > 1:
+            names = ", ".join(sorted(one.origin for one in carried))
+            return Hold(warnings=(f"no grammar is in force: {names} have different ones",))
+        try:
+            return Hold(self.constraint(carried[0], messages), UsedGrammar(carried[0].origin, carried[0].digest))
+        except GrammarError as error:
+            return Hold(warnings=(f"no grammar is in force: {error.message}" + (f"; {error.hint}" if error.hint else ""),))
+
+    def constraint(self, grammar: Grammar, messages: Sequence[Message]) -> Constraint:
+        """A new answer's constraint.
+
+        Raises:
+            GrammarError: ``grammar_unavailable``, the library is not installed or does not know the base's tokenizer;
+                ``grammar_invalid``; ``grammar_too_large``; ``grammar_no_words``, it wants words of a prompt that has none.
+        """
+        if not can_compile():
+            raise GrammarError("llguidance is not installed", hint="pip install llguidance", code="grammar_unavailable")
+        names = prompt_names(messages) if uses_prompt_words(grammar.text) else None
+        key = (grammar.digest, frozenset(names.words), frozenset(names.pairs)) if names is not None else (grammar.digest,)
+        with self._lock:
+            if key not in self._compiled:
+                _check(grammar)
+                if names is not None and not names.words:
+                    raise GrammarError(
+                        f"the grammar of {grammar.origin} wants words of the prompt, which has none", code="grammar_no_words"
+                    )
+                self._compiled[key] = self._compile(grammar, names)
+            self._compiled.move_to_end(key)
+            while len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
+            return Constraint(self._compiled[key].deep_copy())
+
+    def _compile(self, grammar: Grammar, names: PromptNames | None) -> Any:
+        guidance = importlib.import_module("llguidance")
+        text = with_names(grammar.text, names) if names is not None else grammar.text
+        matcher = guidance.LLMatcher(
+            self._tokens(), guidance.LLMatcher.grammar_from_lark(text), log_level=0, limits=guidance.LLParserLimits(**LIMITS)
+        )
+        if matcher.is_error():
+            raise _invalid(grammar, matcher.get_error())
+        return matcher
+
+    def _tokens(self) -> Any:
+        if self._vocabulary is None:
+            tokenizer = self._base.tokenizer
+            size = max(len(tokenizer), self._base.model.config.get_text_config().vocab_size)
+            make = importlib.import_module("llguidance.hf").from_tokenizer
+            try:
+                self._vocabulary = make(tokenizer, n_vocab=size, eos_token=self._end_tokens)
+            except ValueError as error:
+                raise GrammarError(
+                    f"grammars cannot be applied with the tokenizer of this base: {_first_line(str(error))}", code="grammar_unavailable"
+                ) from error
+        return self._vocabulary
+
+
+def _check(grammar: Grammar) -> None:
+    """In a process of its own: what crashes or never ends does so there."""
+    try:
+        problem = _problem(grammar.text)
+    except ArchiveError as error:
+        raise _too_large(grammar.origin) from error
+    if problem:
+        raise _invalid(grammar, problem)
+
+
+@lru_cache(maxsize=_KEPT)
+def _problem(text: str) -> str:
+    return compile_problem(text)
+
+
+def _too_large(what: str) -> GrammarError:
+    return GrammarError(
+        f"the grammar takes more time or memory than one may: {what}", hint="write it with fewer choices", code="grammar_too_large"
+    )
+
+
+def _invalid(grammar: Grammar, problem: str) -> GrammarError:
+    hint = f"see llguidance's page on its Lark syntax; {PROMPT_WORD} stands for the words of the prompt"
+    return GrammarError(f"the grammar of {grammar.origin}: {_first_line(problem)}", hint=hint)
+
+
+def _first_line(text: str) -> str:
+    return printable(text.partition("\n")[0][:200])

@@ -1,0 +1,42 @@
+"""What the data scripts of recipes share: their command line, and files of JSON lines that appear whole or not at all."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from expert_kit.whole_file import replace_whole
+
+Row = Mapping[str, Any]
+"""At least ``prompt`` and ``completion``, both text."""
+
+
+def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
+    """One JSON object a line, in UTF-8; others may read the file."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    replace_whole(path, text.encode(), mode=0o644)
+
+
+def run_data_script(
+    about: str | None, sizes: Mapping[str, int], make: Callable[[str, int, int], Iterable[Row]], arguments: Sequence[str] | None = None
+) -> None:
+    """Write ``<split>.jsonl`` for each split into the folder after ``--out``.
+
+    Args:
+        about: the script's docstring; its first line is shown by ``--help``.
+        sizes: rows by split; ``train`` among them, which ``--train-rows`` changes.
+        make: split, number of rows and seed -> the rows, the same ones each time.
+        arguments: those of the process if None.
+    """
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help=f"folder for {', '.join(f'{split}.jsonl' for split in sizes)}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train-rows", type=int, default=sizes["train"])
+    options = parser.parse_args(arguments)
+    for split, count in {**sizes, "train": options.train_rows}.items():
+        rows = list(make(split, count, options.seed))
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_jsonl(options.out / f"{split}.jsonl", rows)

@@ -1,0 +1,172 @@
+"""Writes a recipe for a user's own rows: the splits, the settings, and what the expert's package needs beside the adapter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from expert_kit.errors import DataError
+from expert_kit.names import printable
+from expert_kit.recipe_data import write_jsonl
+from expert_kit.whole_file import replace_whole
+
+LEAST_ROWS = 20
+_HELD_SHARES = {"test": (0.1, 400), "validation": (0.05, 200)}
+"""Share of the prompts in each held-out file, and the most."""
+_LEAST_HELD = 3
+_EXAMPLES = {"fit": 80, "validate": 20}
+"""Routing examples, which are training prompts, and the most of each kind."""
+_EXAMPLE_LENGTH = 500
+"""Characters of a prompt that become a routing example."""
+_STEPS = 400
+"""Training steps to aim at for little data: more rows give more, up to one epoch."""
+_BATCH = 8
+
+_RECIPE = """\
+# expert-kit train {folder}
+# data: {count} rows from {origin}; test and validation prompts are not in train.jsonl
+model_name_or_path: {base}
+method: sft
+dataset: {{train: train.jsonl, validation: validation.jsonl}}
+tests:
+  held_out: {{path: test.jsonl, task: {task}, max_new_tokens: {answer}}}
+max_length: {length}
+
+lora_r: 8
+lora_alpha: 16
+lora_target_modules: all-linear
+adapter_dtype: bfloat16
+
+learning_rate: 5.0e-4
+lr_scheduler_type: cosine
+warmup_steps: 0.05
+num_train_epochs: {epochs}
+per_device_train_batch_size: {batch}
+eval_strategy: epoch
+seed: 0
+"""
+
+_CARD = """\
+# {name}
+
+{summary}
+
+Trained from {count} rows of {origin}. Scores on held-out rows are in the evaluation that the package carries.
+What its answers may be used for, and what they must not, is for its publisher to say here.
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a new recipe is to say."""
+
+    name: str
+    """``namespace/name`` of the expert."""
+    folder: str
+    """Where the recipe will be, for its first line."""
+    origin: str
+    """Where the rows came from, for people."""
+    base: str
+    task: str
+    license: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows of the three files; no prompt is in two of them."""
+
+    train: list[dict[str, str]]
+    validation: list[dict[str, str]]
+    test: list[dict[str, str]]
+
+
+def split_rows(rows: Sequence[dict[str, str]]) -> Splits:
+    """Hold out prompts by their hash: the same rows give the same files, and rows of one prompt stay together.
+
+    Raises:
+        DataError: ``too_few_rows``.
+    """
+    by_prompt: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in rows:
+        by_prompt[row["prompt"]].append(row)
+    if len(by_prompt) < LEAST_ROWS:
+        message = f"{len(by_prompt)} different prompts are too few to train on some and test on others"
+        raise DataError(message, hint=f"give at least {LEAST_ROWS}; hundreds are better", code="too_few_rows")
+    order = sorted(by_prompt, key=lambda prompt: hashlib.sha256(prompt.encode()).digest())
+    held: dict[str, list[dict[str, str]]] = {}
+    for name, (share, most) in _HELD_SHARES.items():
+        count = min(most, max(_LEAST_HELD, round(share * len(by_prompt))))
+        held[name], order = [row for prompt in order[:count] for row in by_prompt[prompt]], order[count:]
+    kept = set(order)
+    train = [row for row in rows if row["prompt"] in kept]
+    return Splits(train, held["validation"], held["test"])
+
+
+def write_recipe(folder: Path, plan: Plan, splits: Splits) -> None:
+    """Write data, ``recipe.yaml`` and ``expert/`` (``expert.yaml``, card, routing examples) into a new folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    (folder / "expert" / "routing").mkdir(parents=True)
+    files = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    for name, rows in files.items():
+        write_jsonl(folder / f"{name}.jsonl", ({"id": f"{name}-{at}", **row} for at, row in enumerate(rows)))
+    write_jsonl(folder / "expert" / "routing" / "examples.jsonl", _examples(splits.train))
+    count = sum(map(len, files.values()))
+    origin = printable(plan.origin)
+    texts = {
+        "recipe.yaml": _RECIPE.format(folder=printable(plan.folder), count=count, origin=origin, **_settings(plan, files)),
+        "expert/expert.yaml": _expert(plan),
+        "expert/README.md": _CARD.format(name=plan.name, summary=plan.summary, count=count, origin=origin),
+    }
+    for path, text in texts.items():
+        replace_whole(folder / path, text.encode(), mode=0o644)
+
+
+def _settings(plan: Plan, files: dict[str, list[dict[str, str]]]) -> dict[str, object]:
+    rows = [row for found in files.values() for row in found]
+    answers = max(len(row["completion"]) for row in rows)
+    longest = max(len(row["prompt"]) + len(row["completion"]) for row in rows)
+    steps = len(files["train"]) / _BATCH
+    return {
+        "base": plan.base,
+        "task": plan.task,
+        "answer": _rounded(answers, 512),
+        # A token has two characters or more, but in scripts that the tokenizer has not seen much of; rows over max_length are counted.
+        "length": _rounded(longest // 2 + 64, 2048),
+        "epochs": max(1, min(10, round(_STEPS / steps))),
+        "batch": _BATCH,
+    }
+
+
+def _rounded(tokens: int, most: int) -> int:
+    return min(most, (tokens // 32 + 1) * 32)
+
+
+def _expert(plan: Plan) -> str:
+    fields = {
+        "name": plan.name,
+        "version": "0.1.0",
+        "license": plan.license,
+        "summary": plan.summary,
+        "adapter": "adapter/",
+        "base": plan.base,
+        "routing": {"examples": "routing/examples.jsonl"},
+        "card": "README.md",
+        "eval": "eval.yaml",
+    }
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=140)
+
+
+def _examples(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    prompts = [" ".join(prompt.split())[:_EXAMPLE_LENGTH] for prompt in dict.fromkeys(row["prompt"] for row in rows)]
+    chosen = sorted(dict.fromkeys(prompts), key=lambda prompt: hashlib.sha256(prompt.encode()).digest())[: sum(_EXAMPLES.values())]
+    every = sum(_EXAMPLES.values()) // _EXAMPLES["validate"]
+    return [{"text": text, "split": "validate" if at % every == every - 1 else "fit"} for at, text in enumerate(chosen)]

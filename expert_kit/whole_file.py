@@ -1,0 +1,40 @@
+"""Files that appear whole or not at all, and folders whose entries survive a power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def replace_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put ``data`` in place of what is at ``path``, durably; by default only the owner can read it.
+
+    Raises:
+        OSError: nothing is left over; the old file is still there, or a power cut could bring it back.
+    """
+    # Not tempfile, whose import costs as much as the start of the whole command line, nor secrets, which brings random and hmac.
+    name = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    try:
+        with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, path)
+        sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the entries of a folder durable."""
+    if os.name != "posix":  # pragma: no cover - only POSIX opens folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    lines = [{"prompt": f"question number {n} about a thing of its own", "completion": f"{n}", "kind": n % 2} for n in range(40)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, lines[0]]))
+    return path
+
+
+def test_findings_are_listed_with_their_lines_and_bad_ones_fail(run, rows: Path):
+    fine = run("dataset", "check", rows)
+    assert (fine.code, fine.out) == (0, f"{rows}:41: repeated: is line 1 again\n"), fine.err
+    assert run("dataset", "check", rows, "--strict").code == 6
+    rows.write_text(rows.read_text() + "{\n")
+    bad = run("dataset", "check", rows, "--syntax", "json", "--json")
+    assert (bad.code, bad.error["code"]) == (6, "dataset_findings")
+    assert [(one["line"], one["code"]) for one in bad.json] == [(41, "repeated"), (42, "malformed")]
+
+
+def test_a_prompt_of_the_test_file_is_a_leak(run, rows: Path, tmp_path: Path):
+    held = tmp_path / "test.jsonl"
+    held.write_text(json.dumps({"prompt": "question number 7 about a thing of its own", "completion": "7"}) + "\n")
+    done = run("dataset", "check", rows, "--against", held)
+    assert done.code == 6
+    assert f"{rows}:8: leak: is a prompt of the held-out file (line 1 of {held})" in done.out
+
+
+def test_figures_and_their_picture(run, rows: Path, tmp_path: Path):
+    done = run("dataset", "stats", rows, "--plot", tmp_path / "lengths.png", "--json")
+    assert done.code == 0, done.err
+    assert done.json["rows"] == 41
+    assert (tmp_path / "lengths.png").stat().st_size > 1000
+    assert "distinct 2" in run("dataset", "stats", rows).out
+
+
+def test_repeated_rows_are_taken_out_and_said(run, rows: Path, tmp_path: Path):
+    done = run("dataset", "dedup", rows, "--out", tmp_path / "clean.jsonl")
+    assert (done.code, done.out) == (0, f"{tmp_path / 'clean.jsonl'}\n")
+    assert "taken out: line 41 is line 1 again" in done.err
+    assert (tmp_path / "clean.jsonl").read_text().splitlines() == rows.read_text().splitlines()[:40]
+
+
+def test_parts_hold_all_rows_and_are_not_written_over(run, rows: Path, tmp_path: Path):
+    words = ("dataset", "split", rows, "--out", tmp_path / "parts", "--stratify", "kind", "--json")
+    done = run(*words)
+    assert done.code == 0, done.err
+    assert sum(done.json[name] for name in ("train", "validation", "test")) == 41
+    lines = [line for name in ("train", "validation", "test") for line in (tmp_path / "parts" / f"{name}.jsonl").read_text().splitlines()]
+    assert sorted(lines) == sorted(rows.read_text().splitlines())
+    assert run(*words).error["code"] == "folder_exists"
+
+
+def test_malformed_rows_stop_what_writes(run, rows: Path, tmp_path: Path):
+    rows.write_text(rows.read_text() + "{\n")
+    for command in (("dedup", "--out", tmp_path / "x.jsonl"), ("split", "--out", tmp_path / "x")):
+        done = run("dataset", command[0], rows, *command[1:], "--json")
+        assert (done.code, done.error["code"]) == (6, "table_malformed")
+        assert not any(path.name.startswith("x") for path in tmp_path.iterdir())
+
+
+def test_an_unknown_syntax_is_refused(run, rows: Path):
+    assert run("dataset", "check", rows, "--syntax", "cobol", "--json").error["code"] == "syntax_unknown"

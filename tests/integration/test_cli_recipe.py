@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expert_kit.archive import ArchiveReader
+from expert_kit.signing import KeyInfo
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "tickets.csv"
+    path.write_text("asked,said,team\n" + "".join(f"how do i do {n}?,do {n} twice,desk {n % 3}\n" for n in range(40)))
+    return path
+
+
+def new(run, table: Path, folder: Path, *more: object):
+    words = ("recipe", "new", "acme/support", "--data", table, "--license", "MIT", "--out", folder, "--base", "tiny-llama")
+    return run(*words, "--completion", "said", *more)
+
+
+def test_from_a_table_to_an_installed_expert(run, table: Path, tmp_path: Path, model_here: str, key: KeyInfo):
+    folder = tmp_path / "support"
+    made = new(run, table, folder, "--prompt", "{team} asks: {asked}")
+    assert (made.code, made.out) == (0, f"{folder}\n"), made.err
+    assert "33 train, 3 validation, 4 test, 0 repeated rows" in made.err
+    words = ("train", folder, "--output", tmp_path / "run", "--package", tmp_path / "dist", "--sign", "release", "--device", "cpu")
+    more = ("--set", "max_steps=6", "--set", "learning_rate=0.1", "--set", "eval_strategy=no")
+    trained = run(*words, *more, "--json")
+    assert (trained.code, trained.error["code"]) == (6, "expert_not_better")
+    assert not list((tmp_path / "dist").glob("*"))
+    trained = run(*words, "--resume", "--allow-worse", *more, "--json")
+    assert trained.code == 0, trained.err
+    assert trained.json["signers"] == [key.key_id]
+    (result,) = trained.json["results"]
+    assert (result["suite"], result["n"], "base" in result) == ("held_out", 4, True)
+    assert run("keys", "trust", "release", "--scope", "acme/*").code == 0
+    installed = run("install", trained.json["archive"], "--json")
+    assert installed.code == 0, installed.err
+    assert "tickets.csv" in run("info", "acme/support", "--json").json["summary"]
+    with ArchiveReader.open(Path(trained.json["archive"])) as reader:
+        assert [(found.suite, found.n) for found in reader.manifest.eval or ()] == [("held_out", 4), ("gate:overridden", 1)]
+
+
+def test_what_is_written_is_said_as_json_too(run, table: Path, tmp_path: Path, home: Path):
+    made = new(run, table, tmp_path / "support", "--prompt", "asked", "--json")
+    assert made.code == 0, made.err
+    assert made.json == {
+        "folder": str(tmp_path / "support"),
+        "prompt": "asked",
+        "completion": "said",
+        "train": 33,
+        "validation": 3,
+        "test": 4,
+        "repeated": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (("--prompt", "title"), "columns_unknown"),
+        (("--prompt", "asked", "--task", "exacct"), "task_unknown"),
+        (("--prompt", "asked", "--license", "free for all!"), "license_invalid"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(run, table: Path, tmp_path: Path, home: Path, more, code: str):
+    done = new(run, table, tmp_path / "out" / "support", *more, "--json")
+    assert done.code != 0
+    assert done.error["code"] == code
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_with_a_version_or_without_a_namespace_is_refused(run, table: Path, tmp_path: Path, home: Path):
+    for name, code in (("acme/support@1.0.0", "version_unexpected"), ("support", "name_invalid")):
+        done = run("recipe", "new", name, "--data", table, "--license", "MIT", "--json")
+        assert done.error["code"] == code
+
+
+def test_a_folder_that_is_there_is_left_alone(run, table: Path, tmp_path: Path, home: Path):
+    (tmp_path / "support").mkdir()
+    (tmp_path / "support" / "mine.txt").write_text("mine")
+    done = new(run, table, tmp_path / "support", "--prompt", "asked", "--json")
+    assert (done.code, done.error["code"]) == (2, "folder_exists")
+    assert [path.name for path in (tmp_path / "support").iterdir()] == ["mine.txt"]
+
+
+def test_half_a_recipe_is_never_left(run, table: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("expert_kit.training.new_recipe._examples", full)
+    done = new(run, table, tmp_path / "out" / "support", "--prompt", "asked", "--json")
+    assert done.error["code"] == "output_unwritable"
+    assert list((tmp_path / "out").iterdir()) == []

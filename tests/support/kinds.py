@@ -1,0 +1,65 @@
+"""IA3, prompt tuning and prefix tuning for the tiny model, saved by PEFT, and what PEFT makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft import IA3Config, PeftConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+IDS = torch.tensor([[5, 9, 40, 17, 3], [60, 61, 62, 63, 64], [7, 7, 7, 8, 9]])
+
+
+def write_kind(folder: Path, model_folder: Path, config: PeftConfig, seed: int = 1) -> Path:
+    """An adapter of any kind with random values: scales around 1, prompts of the size of embeddings."""
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    peft_model = get_peft_model(model, config)
+    random = torch.Generator().manual_seed(seed)
+    for name, parameter in peft_model.named_parameters():
+        if "ia3_l" in name:
+            parameter.data = 1 + 0.5 * torch.randn(parameter.shape, generator=random)
+        elif "prompt_encoder" in name:
+            parameter.data = 0.5 * torch.randn(parameter.shape, generator=random)
+    peft_model.save_pretrained(folder)
+    return folder
+
+
+def write_ia3(
+    folder: Path, model_folder: Path, *, seed: int = 1, targets: list[str] | None = None, inputs: list[str] | None = None
+) -> Path:
+    """IA3, where PEFT puts it in a Llama if nothing else is said: keys, values, and the input of ``down_proj``."""
+    config = IA3Config(task_type="CAUSAL_LM", target_modules=targets, feedforward_modules=inputs)
+    return write_kind(folder, model_folder, config, seed)
+
+
+def write_prompt(folder: Path, model_folder: Path, *, tokens: int = 4, seed: int = 1) -> Path:
+    """Prompt tuning."""
+    return write_kind(folder, model_folder, PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=tokens), seed)
+
+
+def write_prefix(folder: Path, model_folder: Path, *, tokens: int = 3, seed: int = 1) -> Path:
+    """Prefix tuning."""
+    return write_kind(folder, model_folder, PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=tokens), seed)
+
+
+@torch.inference_mode()
+def peft_logits(model_folder: Path, *adapters: Path, ids: torch.Tensor = IDS) -> torch.Tensor:
+    """Logits (rows, tokens, vocabulary) at the tokens of the text; adapters that change layers are merged in, in their order."""
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    for adapter in adapters[:-1]:
+        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    logits: torch.Tensor = PeftModel.from_pretrained(model, adapters[-1]).eval()(ids).logits
+    return logits[:, -ids.shape[1] :]
+
+
+def peft_answer(model_folder: Path, adapter: Path, prompt: list[int], tokens: int) -> list[int]:
+    """Greedy token ids, one forward pass over the whole text each, so that nothing depends on a cache."""
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    peft_model, ids = PeftModel.from_pretrained(model, adapter).eval(), list(prompt)
+    with torch.inference_mode():
+        for _ in range(tokens):
+            ids.append(int(peft_model(torch.tensor([ids])).logits[0, -1].argmax()))
+            if ids[-1] == model.generation_config.eos_token_id:
+                break
+    return ids[len(prompt) :]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from expert_kit.archive.gate import OVERRIDDEN, pass_gate
+from expert_kit.errors import DataError, ManifestError
+from expert_kit.manifest import EvalResult
+
+
+def row(value: float, base: float | None, suite: str = "held-out", metric: str = "accuracy") -> EvalResult:
+    return EvalResult(suite=suite, metric=metric, n=100, value_ppm=round(value * 1e6), base_ppm=None if base is None else round(base * 1e6))
+
+
+def sibling_row(expert: str, own: float, sibling: float | None) -> dict[str, object]:
+    best = None if sibling is None else {"expert": "a/other", "accuracy": sibling}
+    return {"expert": expert, "suite": "held-out", "own": {"accuracy": own}, "best_sibling": best}
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [],
+        [row(0.9, 0.1)],
+        [row(0.1, None)],
+        [row(3.0, 9.0, metric="perplexity")],
+        [row(0.9, 0.1), row(0.1, 0.1, suite="conversion:F32-BF16/x")],
+    ],
+)
+def test_what_is_better_or_was_not_compared_passes(results: list[EvalResult]) -> None:
+    assert pass_gate("a/b", results) == []
+
+
+@pytest.mark.parametrize("worse", [row(0.1, 0.1), row(0.1, 0.2), row(9.0, 3.0, metric="perplexity"), row(3.0, 3.0, metric="loss")])
+def test_what_is_no_better_is_refused_or_recorded(worse: EvalResult) -> None:
+    with pytest.raises(ManifestError, match="held-out: ") as caught:
+        pass_gate("a/b", [row(0.9, 0.1, suite="other"), worse])
+    assert caught.value.code == "expert_not_better"
+    (record,) = pass_gate("a/b", [row(0.9, 0.1, suite="other"), worse], allow_worse=True)
+    assert (record.suite, record.n, record.value_ppm) == (OVERRIDDEN, 2, 500_000)
+
+
+def test_a_sibling_that_is_as_good_at_home_is_a_reason_too(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.json"
+    path.write_text(json.dumps([sibling_row("a/b", 0.8, 0.8), sibling_row("a/c", 0.8, 0.9)]))
+    with pytest.raises(ManifestError, match=r"held-out: 0\.8, a/other 0\.8"):
+        pass_gate("a/b", [row(0.8, 0.1)], path)
+    path.write_text(json.dumps([sibling_row("a/b", 0.8, 0.79), sibling_row("a/c", 0.8, 0.9)]))
+    assert pass_gate("a/b", [row(0.8, 0.1)], path) == []
+    path.write_text(json.dumps([sibling_row("a/b", 0.8, None)]))
+    assert pass_gate("a/b", [], path) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '[{"expert": "a/b"}]', "[]"])
+def test_a_matrix_that_says_nothing_about_the_expert_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "matrix.json").write_text(text)
+    with pytest.raises(DataError) as caught:
+        pass_gate("a/b", [], tmp_path / "matrix.json")
+    assert caught.value.code == "matrix_unreadable"

@@ -1,0 +1,94 @@
+"""The grammar of the SQL expert: what the recipe teaches is inside, what it must not say is outside."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from expert_kit.archive.grammar import check_grammar
+from expert_kit.errors import GrammarError
+from expert_kit.inference.constraint import Constraint, GrammarCompiler
+from expert_kit.inference.grammar import read_grammar
+
+RECIPE = Path(__file__).parents[3] / "recipes" / "sql"
+GRAMMAR = RECIPE / "sql.lark"
+PROMPT = "Schema: hives(id, keeper_id, honey_kg, Tier)\nCREATE TABLE keepers (id INTEGER, name VARCHAR, ORDER)\nWhich hives? 2nd"
+
+
+@pytest.fixture
+def compiler(tiny) -> GrammarCompiler:
+    return GrammarCompiler(tiny, [tiny.tokenizer.eos_token_id])
+
+
+def accepts(compiler: GrammarCompiler, prompt: str, answer: str) -> bool:
+    constraint: Constraint = compiler.constraint(read_grammar(GRAMMAR), [{"role": "user", "content": prompt}])
+    tokenizer = compiler._base.tokenizer
+    try:
+        for token in tokenizer(answer, add_special_tokens=False).input_ids:
+            constraint.take(token)
+    except GrammarError:
+        return False
+    return constraint.allows(tokenizer.eos_token_id)
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    path = RECIPE / name
+    if not path.is_file():
+        pytest.skip(f"{name} is made by the recipe")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+@pytest.mark.parametrize(("name", "count"), [("data/train.jsonl", 200), ("data/validation.jsonl", 100), ("handwritten_dev.jsonl", 100)])
+def test_every_gold_query_is_inside(compiler, name, count):
+    found = rows(name)
+    sample = random.Random(0).sample(found, min(count, len(found)))
+    assert [row["completion"] for row in sample if not accepts(compiler, row["prompt"], row["completion"])] == []
+
+
+def test_a_package_may_carry_it():
+    assert check_grammar(GRAMMAR.read_bytes(), "grammar/answer.lark") == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "SELECT AVG( honey_kg ) FROM hives",
+        "SELECT COUNT( DISTINCT Tier ) FROM hives WHERE honey_kg >= -2.5 AND name LIKE '%it''s é%'",
+        "SELECT ROUND(SUM(honey_kg * id) / COUNT(*), 2) FROM hives",
+        "SELECT hives.Tier, COUNT(*) FROM hives LEFT JOIN keepers ON hives.keeper_id = keepers.id GROUP BY hives.Tier HAVING COUNT(*) > 1",
+        "SELECT name FROM keepers WHERE id NOT IN (SELECT keeper_id FROM hives) ORDER BY name ASC LIMIT 3 OFFSET 1",
+        "SELECT * FROM hives WHERE Tier IN ( 'a', 'b' ) OR (honey_kg BETWEEN 1 AND 2 AND Tier IS NOT NULL)",
+        "SELECT DISTINCT Tier FROM hives WHERE honey_kg > (SELECT AVG(honey_kg) FROM hives)",
+    ],
+)
+def test_good_queries_are_inside(compiler, answer):
+    assert accepts(compiler, PROMPT, answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "SELECT MIN(helices) FROM hives",
+        "SELECT tier FROM hives",
+        "SELECT Which FROM hives",
+        "SELECT id FROM keeper_id",
+        "SELECT keepers.honey_kg FROM keepers",
+        "SELECT id FROM hive",
+        "SELECT ORDER FROM hives",
+        "SELECT VARCHAR FROM keepers",
+        "SELECT nd FROM hives",
+        "SELECT  id FROM hives",
+        "SELECT AVG(  id) FROM hives",
+        "SELECT id FROM hives ",
+        "SELECT id FROM hives; DROP TABLE hives",
+        "DELETE FROM hives",
+        "SELECT id FROM hives WHERE Tier = 'a",
+        "SELECT COUNT(* FROM hives",
+        "",
+    ],
+)
+def test_what_it_must_not_say_is_outside(compiler, answer):
+    assert not accepts(compiler, PROMPT, answer)

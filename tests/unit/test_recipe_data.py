@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from expert_kit.recipe_data import run_data_script, write_jsonl
+
+
+def rows(split: str, count: int, seed: int) -> list[dict[str, str]]:
+    return [{"prompt": f"{split} {at}", "completion": str(seed)} for at in range(count)]
+
+
+def test_each_split_becomes_a_file_of_its_size(tmp_path: Path) -> None:
+    run_data_script("About.\n\nMore.", {"train": 5, "test": 2}, rows, ["--out", str(tmp_path / "new" / "data"), "--seed", "7"])
+    found = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in (tmp_path / "new" / "data").iterdir()}
+    assert found == {"train": rows("train", 5, 7), "test": rows("test", 2, 7)}
+
+
+def test_only_the_training_rows_can_be_more_or_fewer(tmp_path: Path) -> None:
+    run_data_script("About.", {"train": 5, "test": 2}, rows, ["--out", str(tmp_path), "--train-rows", "1"])
+    assert [len((tmp_path / f"{split}.jsonl").read_text().splitlines()) for split in ("train", "test")] == [1, 2]
+
+
+def test_rows_that_cannot_be_made_leave_no_folder(tmp_path: Path) -> None:
+    def fail(*_: object) -> list[dict[str, str]]:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run_data_script("About.", {"train": 1}, fail, ["--out", str(tmp_path / "data")])
+    assert not (tmp_path / "data").exists()
+
+
+def test_text_stands_in_the_file_as_it_is_one_object_a_line(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "rows.jsonl", [{"prompt": "é\u2028\n", "completion": "x"}])
+    text = (tmp_path / "rows.jsonl").read_bytes().decode()
+    assert text.count("\n") == 1
+    assert "é\u2028" in text
+    assert json.loads(text)["prompt"] == "é\u2028\n"
