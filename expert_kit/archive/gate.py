@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from expert_kit.names import printable
 
 OVERRIDDEN = "gate:overridden"
 """Suite of the row that a package carries whose publisher packed it all the same; its value is the share of suites that were not better."""
-LOWER_IS_BETTER = frozenset({"loss", "perplexity"})
+LOWER_IS_BETTER = frozenset({"cer", "error", "loss", "mae", "mse", "perplexity", "ppl", "rmse", "wer"})
+"""Words of a metric's name that say so: ``word-error-rate``, ``eval_loss``."""
+_RESERVED = (CONVERSION.partition(":")[0] + ":", "gate:")
 
 
 def pass_gate(name: str, results: Sequence[EvalResult], matrix: Path | None = None, *, allow_worse: bool = False) -> list[EvalResult]:
@@ -26,9 +29,12 @@ def pass_gate(name: str, results: Sequence[EvalResult], matrix: Path | None = No
         allow_worse: pack it all the same.
 
     Raises:
-        ManifestError: ``expert_not_better``. DataError: ``matrix_unreadable``.
+        ManifestError: ``expert_not_better``; ``suite_reserved``, a row looks like one that packing makes. DataError: ``matrix_unreadable``.
     """
-    compared = [row for row in results if row.base_ppm is not None and not row.suite.startswith((CONVERSION, "gate:"))]
+    if reserved := [printable(row.suite) for row in results if row.suite.startswith(_RESERVED)]:
+        message = f"{', '.join(reserved)}: suites that begin with {' or '.join(_RESERVED)} are made by packing"
+        raise ManifestError(message, hint="rename them in the source's evaluation", code="suite_reserved")
+    compared = [row for row in results if row.base_ppm is not None]
     siblings = list(_siblings(name, matrix)) if matrix is not None else []
     worse = [
         f"{printable(row.suite)}: {row.value_ppm / 1e6:g}, the base alone {(row.base_ppm or 0) / 1e6:g}"
@@ -47,7 +53,8 @@ def pass_gate(name: str, results: Sequence[EvalResult], matrix: Path | None = No
 
 def _is_worse(row: EvalResult) -> bool:
     base = row.base_ppm or 0
-    return row.value_ppm >= base if row.metric in LOWER_IS_BETTER else row.value_ppm <= base
+    lower = LOWER_IS_BETTER & set(re.split(r"[^a-z]+", row.metric.lower()))
+    return row.value_ppm >= base if lower else row.value_ppm <= base
 
 
 def _siblings(name: str, matrix: Path) -> Iterator[str]:
@@ -55,13 +62,19 @@ def _siblings(name: str, matrix: Path) -> Iterator[str]:
     try:
         rows = [row for row in json.loads(matrix.read_text(encoding="utf-8")) if row["expert"] == name]
         for row in rows:
-            sibling, own = row["best_sibling"], row["own"]["accuracy"]
-            better = sibling is not None and sibling["accuracy"] >= own
-            yield f"{printable(row['suite'])}: {own:g}, {printable(sibling['expert'])} {sibling['accuracy']:g}" if better else ""
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        message = f"cannot read the matrix {matrix}: {printable(str(error))}"
+            own = float(row["own"]["accuracy"])
+            others = [("the base alone", float(row["base"]["accuracy"]))]
+            if (sibling := row["best_sibling"]) is not None:
+                others.append((printable(sibling["expert"]), float(sibling["accuracy"])))
+            # Not ">=": what is no number is no better either.
+            better = [f"{other} {value:g}" for other, value in others if not own > value]
+            yield f"{printable(row['suite'])}: {own:g}, {', '.join(better)}" if better else ""
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        message = f"cannot read the matrix {printable(str(matrix))}: {printable(str(error))}"
         raise DataError(
             message, hint="make it with: expert-kit eval --matrix NAME=RECIPE --out FOLDER", code="matrix_unreadable"
         ) from error
     if not rows:
-        raise DataError(f"{matrix} says nothing about {name}", hint="name the expert in eval --matrix", code="matrix_unreadable")
+        raise DataError(
+            f"{printable(str(matrix))} says nothing about {name}", hint="name the expert in eval --matrix", code="matrix_unreadable"
+        )

@@ -12,7 +12,7 @@ import typer
 
 from expert_kit.cli.options import Json
 from expert_kit.cli.output import emit, emit_json, emit_path, emit_table, note, write_whole
-from expert_kit.errors import DataError, UsageError
+from expert_kit.errors import CapacityError, DataError, UsageError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check(
     if bad:
         counts = ", ".join(f"{count} {code}" for code, count in sorted(Counter(one.code for one in bad).items()))
         hint = "correct these lines; repeated ones come out with: expert-kit dataset dedup"
-        raise DataError(f"{file}: {counts}", hint=hint, code="dataset_findings")
+        raise DataError(f"{printable(str(file))}: {counts}", hint=hint, code="dataset_findings")
 
 
 @dataset.command(epilog="Example: expert-kit dataset stats train.jsonl --plot lengths.png")
@@ -65,7 +65,11 @@ def stats(
     rows = read_data(file)
     found = data_stats(rows)
     if plot is not None:
-        draw_lengths(rows, plot)
+        try:
+            draw_lengths(rows, plot)
+        except OSError as error:
+            message = f"cannot write {printable(str(plot))}: {error.strerror}"
+            raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
     if json:
         emit_json(asdict(found))
         return
@@ -84,15 +88,20 @@ def dedup(
 
     rows = _readable(file)
     codes = {"repeated", *(["nearly_repeated"] if near else [])}
-    taken = {one.line: one for one in check_rows(rows) if one.code in codes}
+    found = check_rows(rows)
+    taken = {one.line: one for one in found if one.code in codes}
+    contradicted = [one.line for one in found if one.code == "contradicted"]
     write_whole(out, "".join(f"{row.text}\n" for row in rows if row.line not in taken))
     if json:
-        emit_json({"out": str(out), "kept": len(rows) - len(taken), "taken_out": [asdict(one) for one in taken.values()]})
+        emit_json({"out": str(out), "kept": len(rows) - len(taken), "taken_out": [asdict(one) for one in taken.values()],
+                   "contradicted": contradicted})  # fmt: skip
         return
     emit_path(out)
     for one in taken.values():
-        note(f"taken out: line {one.line} {one.message}")
+        note(printable(f"taken out: line {one.line} {one.message}"))
     note(f"{len(rows) - len(taken)} of {len(rows)} rows kept")
+    if contradicted:
+        note(f"warning: {len(contradicted)} rows have the prompt of an earlier row and another completion; see: expert-kit dataset check")
 
 
 @dataset.command(epilog="Example: expert-kit dataset split rows.jsonl --out data --test 0.1 --stratify kind")
@@ -102,6 +111,7 @@ def split(
     validation: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share of the rows.")] = 0.05,
     test: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share of the rows.")] = 0.1,
     stratify: Annotated[str | None, typer.Option(help="A key of the rows, to be spread evenly.", show_default=False)] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Keep only equal prompts together: for rows that share a long beginning.")] = False,
     json: Json = False,
 ) -> None:
     """Split rows so that prompts that are nearly the same stay together."""
@@ -110,8 +120,8 @@ def split(
     rows = _readable(file)
     names = [f"{name}.jsonl" for name in ("train", *_PARTS)]
     if there := [name for name in names if (out / name).exists()]:
-        raise UsageError(f"{out} has {', '.join(there)} already", hint="choose another --out", code="folder_exists")
-    parts = split_data(rows, dict(zip(_PARTS, (validation, test), strict=True)), stratify)
+        raise UsageError(f"{printable(str(out))} has {', '.join(there)} already", hint="choose another --out", code="folder_exists")
+    parts = split_data(rows, dict(zip(_PARTS, (validation, test), strict=True)), stratify, exact=exact)
     for name, found in parts.items():
         write_whole(out / f"{name}.jsonl", "".join(f"{row.text}\n" for row in found))
     counts = {name: len(found) for name, found in parts.items()}
@@ -133,7 +143,7 @@ def _readable(file: Path) -> list[DataRow]:
 
     rows = read_data(file)
     if bad := next((row for row in rows if row.problem), None):
-        message = f"{file}:{bad.line}: {bad.problem}"
+        message = printable(f"{file}:{bad.line}: {bad.problem}")
         raise DataError(message, hint=f"see all of them with: expert-kit dataset check {printable(str(file))}", code="table_malformed")
     return rows
 

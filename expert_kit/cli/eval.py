@@ -13,6 +13,7 @@ from expert_kit.cli.engine import open_engine
 from expert_kit.cli.matrix import all_scores, read_domains, run_matrix, show_matrix
 from expert_kit.cli.options import Device, Dtype, Json, Quantization, read_choice
 from expert_kit.cli.output import emit, emit_json, write_whole
+from expert_kit.cli.package import make_folder
 from expert_kit.cli.quiet import quiet_libraries
 from expert_kit.cli.suites import recipe_file, run_suites, some_suites_of
 from expert_kit.errors import UsageError
@@ -49,15 +50,20 @@ def evaluate(
     from expert_kit.training import load_recipe, prepare_data
 
     if matrix:
-        if target is not None or recipe is not None:
-            raise UsageError("--matrix names experts and recipes itself", hint="leave out EXPERT and --recipe", code="eval_incomplete")
+        if target is not None or recipe is not None or experts or routed:
+            hint = "leave out EXPERT, --recipe, --experts and --routed"
+            raise UsageError("--matrix names experts and recipes itself, and has the router's choice", hint=hint, code="eval_incomplete")
         domains = read_domains(matrix)
+        if out is not None:
+            make_folder(out)
         with open_engine(domains[0].base, device=device, dtype=dtype, quantization=quantization) as engine:
             results = run_matrix(engine, domains, batch_size=batch_size, limit=limit)
+        show_matrix(results, out, as_json=json)
         if cases is not None:
             write_whole(cases, _lines(all_scores(results)))
-        show_matrix(results, out, as_json=json)
         return
+    if out is not None:
+        raise UsageError("--out is for --matrix", hint="single answers go to --cases FILE", code="eval_incomplete")
     if target is None or recipe is None:
         raise UsageError("nothing to evaluate", hint="name an expert and --recipe, or --matrix NAME=RECIPE", code="eval_incomplete")
     path = recipe_file(recipe)

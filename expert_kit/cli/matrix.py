@@ -71,21 +71,22 @@ def show_matrix(results: list[DomainResult], out: Path | None, *, as_json: bool)
     from expert_kit.evaluation import draw_matrix, matrix_table
 
     found = [result.to_json() for result in results]
-    if out is not None:
-        write_whole(out / "matrix.json", jsonlib.dumps(found, indent=2) + "\n")
-        write_whole(out / "matrix.md", matrix_table(results) + "\n")
-        try:
-            draw_matrix(results, out / "matrix.png")
-        except OSError as error:
-            message = f"cannot write {out / 'matrix.png'}: {error.strerror}"
-            raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
     if as_json:
         emit_json(found)
+    else:
+        emit(matrix_table(results))
+        for result in results:
+            if not result.wins_at_home:
+                note(f"warning: {result.expert} is not the best on its own {printable(result.suite)} tests")
+    if out is None:
         return
-    emit(matrix_table(results))
-    for result in results:
-        if not result.wins_at_home:
-            note(f"warning: {result.expert} is not the best on its own {printable(result.suite)} tests")
+    write_whole(out / "matrix.json", jsonlib.dumps(found, indent=2) + "\n")
+    write_whole(out / "matrix.md", matrix_table(results) + "\n")
+    try:
+        draw_matrix(results, out / "matrix.png")
+    except OSError as error:
+        message = f"cannot write {printable(str(out / 'matrix.png'))}: {error.strerror}"
+        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
 
 
 def all_scores(results: list[DomainResult]) -> list[Score]:

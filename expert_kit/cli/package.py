@@ -98,8 +98,8 @@ def check_gate(source: Path, matrix: Path | None = None, *, allow_worse: bool = 
     gate = pass_gate(loaded.name, loaded.eval, matrix, allow_worse=allow_worse)
     if gate:
         note("warning: packed although its tests say that it is no better; the archive says so")
-    if not loaded.eval:
-        note("warning: without an evaluation nobody sees that it is better than the base")
+    if all(row.base_ppm is None for row in loaded.eval) and matrix is None:
+        note("warning: it was compared with nothing; with an evaluation beside the base people see that it is better")
     return gate
 
 

@@ -44,7 +44,7 @@ def new(
     """Write a recipe for your own rows, ready to train, test and package."""
     quiet_libraries()
     from expert_kit.evaluation import task as known_task
-    from expert_kit.training import Plan, choose_columns, make_rows, read_table, split_rows
+    from expert_kit.training import Plan, choose_columns, contradictions, make_rows, read_table, split_rows
 
     _check(name, license)
     known_task(task)
@@ -59,11 +59,14 @@ def new(
     plan = Plan(name, folder.as_posix(), origin, base, task, license, summary or f"Answers as the rows of {printable(origin)} do.")
     _write(folder, plan, splits)
     counts = {"train": len(splits.train), "validation": len(splits.validation), "test": len(splits.test), "repeated": repeated}
+    counts["contradicting"] = contradictions(rows)
     if json:
         emit_json({"folder": str(folder), "prompt": columns.prompt, "completion": columns.completion, **counts})
         return
     emit_path(folder)
     note(", ".join(f"{count} {what}" for what, count in counts.items()) + " rows")
+    if counts["contradicting"]:
+        note("warning: some prompts have several completions, of which a test takes one; see: expert-kit dataset check")
     note(f"next: expert-kit train {printable(str(folder))} --package dist --sign KEY")
 
 
@@ -92,7 +95,7 @@ def _write(folder: Path, plan: Plan, splits: Splits) -> None:
         write_recipe(part, plan, splits)
         part.rename(folder)
     except OSError as error:
-        message = f"cannot write {folder}: {error.strerror}"
+        message = f"cannot write {printable(str(folder))}: {error.strerror}"
         raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

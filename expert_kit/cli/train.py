@@ -11,6 +11,7 @@ import typer
 
 from expert_kit.cli.options import Device, Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, note, write_whole
+from expert_kit.cli.package import make_folder
 from expert_kit.cli.progress import ProgressLine, duration
 from expert_kit.cli.quiet import quiet_libraries
 from expert_kit.cli.secrets import load_key
@@ -74,7 +75,7 @@ def _packing(
     """What packing will need, looked for before hours of training.
 
     Raises:
-        UsageError: ``sign_without_package``, ``package_untested``, ``recipe_without_expert``; see :func:`load_key`.
+        UsageError: ``sign_without_package``, ``package_untested``, ``recipe_without_expert``, ``out_invalid``; see :func:`load_key`.
     """
     if package is None:
         if sign is not None:
@@ -83,7 +84,11 @@ def _packing(
     if not tested:
         message = "an expert is packaged with the scores of its recipe's tests"
         raise UsageError(message, hint="leave out --no-eval, and name test sets under tests:", code="package_untested")
-    return check_source(folder), load_key(sign, passphrase_file) if sign is not None else None
+    if package.suffix == ".expert":
+        raise UsageError(f"--package {package} names a file", hint="name the folder for the archive", code="out_invalid")
+    source = check_source(folder)
+    make_folder(package)
+    return source, load_key(sign, passphrase_file) if sign is not None else None
 
 
 def read_changes(changes: list[str] | None) -> dict[str, Any]:

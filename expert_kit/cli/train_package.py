@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expert_kit.cli.output import emit_path, note
-from expert_kit.errors import UsageError
+from expert_kit.errors import ManifestError, UsageError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
@@ -38,18 +38,21 @@ def pack_run(
     """
     from expert_kit.archive import package
     from expert_kit.base_models import BaseStore
-    from expert_kit.cli.package import check_gate, make_folder
+    from expert_kit.cli.package import check_gate
     from expert_kit.cli.probing import Probing
     from expert_kit.registry import bases_dir
     from expert_kit.registry.archives import sign_archive
 
-    make_folder(out)
     whole = run / "expert"
     shutil.rmtree(whole, ignore_errors=True)
     shutil.copytree(source, whole)
     shutil.copytree(result.adapter, whole / "adapter", dirs_exist_ok=True)
     shutil.copyfile(run / "eval.json", whole / "eval.yaml")
-    gate = check_gate(whole, allow_worse=allow_worse)
+    try:
+        gate = check_gate(whole, allow_worse=allow_worse)
+    except ManifestError:
+        note(f"what was trained is in {printable(str(whole))}; expert-kit package packs it without training again")
+        raise
     archive = package(whole, out, BaseStore(bases_dir()).records(), probes=Probing(), results=gate)
     signers = sign_archive(archive, key, None).signers if key is not None else ()
     return {"archive": str(archive), "signers": list(signers)}

@@ -55,19 +55,22 @@ def leaks(rows: Sequence[DataRow], held_out: Sequence[DataRow]) -> list[Finding]
 def _repeated(rows: Sequence[DataRow]) -> list[Finding]:
     found: list[Finding] = []
     first: dict[str, DataRow] = {}
-    once: list[DataRow] = []
+    pairs: dict[tuple[str, str], DataRow] = {}
     for row in rows:
+        same = pairs.setdefault((_key(row.prompt), _key(row.completion)), row)
         before = first.setdefault(_key(row.prompt), row)
-        if before is row:
-            once.append(row)
-        elif _key(before.completion) == _key(row.completion):
-            found.append(Finding(row.line, "repeated", f"is line {before.line} again", before.line))
-        else:
+        if same is not row:
+            found.append(Finding(row.line, "repeated", f"is line {same.line} again", same.line))
+        elif before is not row:
             found.append(Finding(row.line, "contradicted", f"has the prompt of line {before.line} and another completion", before.line))
+    once = list(first.values())
     near: dict[int, Finding] = {}
     for at, other, similarity in near_pairs([row.prompt for row in once]):
-        line, earlier = once[at].line, once[other].line
-        near.setdefault(line, Finding(line, "nearly_repeated", f"is {similarity:.0%} the prompt of line {earlier}", earlier))
+        mine, earlier = once[at], once[other]
+        # A prompt that differs in a sign or a number and has another answer is another question.
+        if _key(mine.completion) == _key(earlier.completion):
+            message = f"is {similarity:.0%} the prompt of line {earlier.line}, with the same completion"
+            near.setdefault(mine.line, Finding(mine.line, "nearly_repeated", message, earlier.line))
     return [*found, *near.values()]
 
 

@@ -13,13 +13,14 @@ THRESHOLD = 0.8
 """Jaccard similarity of shingles from which two texts count as nearly the same."""
 _SHINGLE = 3
 """Words that make one shingle; shorter texts are one shingle."""
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]+|[^\w\s]")
 _PERMUTATIONS = 128
 _MARGIN = 0.25
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Runs of three words, in small letters and without marks. Numbers are words."""
-    words = re.findall(r"\w+", text.casefold())
+    """Runs of three words or signs, in small letters. Letters of scripts that leave no spaces are words of their own."""
+    words = _WORD.findall(text.casefold())
     return frozenset(" ".join(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import statistics
@@ -13,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from expert_kit.curation.rows import DataRow
+from expert_kit.whole_file import replace_whole
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,11 @@ def data_stats(rows: Sequence[DataRow]) -> DataStats:
 
 
 def draw_lengths(rows: Sequence[DataRow], path: Path) -> None:
-    """Histograms of the lengths of prompts and completions as PNG."""
+    """Histograms of the lengths of prompts and completions as PNG.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     from matplotlib.figure import Figure
 
     good = [row for row in rows if not row.problem]
@@ -67,7 +73,9 @@ def draw_lengths(rows: Sequence[DataRow], path: Path) -> None:
     ):
         axes.hist(lengths, bins=40)
         axes.set(xlabel=f"characters of the {name}", ylabel="rows")
-    figure.savefig(path, dpi=120)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    replace_whole(path, picture.getvalue(), mode=0o644)
 
 
 def _spread(lengths: list[int]) -> tuple[float, float, float]:

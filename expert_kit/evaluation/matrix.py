@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from expert_kit.evaluation.report import BASE
 from expert_kit.evaluation.run import Score, wilson
+from expert_kit.whole_file import replace_whole
 
 ROUTED = "auto"
 
@@ -70,7 +72,11 @@ def matrix_table(results: Sequence[DomainResult]) -> str:
 
 
 def draw_matrix(results: Sequence[DomainResult], path: Path) -> None:
-    """A heat map of the table as PNG."""
+    """A heat map of the table as PNG.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     from matplotlib.figure import Figure
 
     experts = list(dict.fromkeys(result.expert for result in results))
@@ -85,7 +91,9 @@ def draw_matrix(results: Sequence[DomainResult], path: Path) -> None:
         for column, share in enumerate(cells):
             axes.text(column, row, f"{share:.0f}", ha="center", va="center", color="black" if share > 60 else "white")
     axes.set_title("right answers in percent")
-    figure.savefig(path, dpi=120)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    replace_whole(path, picture.getvalue(), mode=0o644)
 
 
 def _share(score: Score) -> dict[str, Any]:

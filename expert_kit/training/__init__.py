@@ -1,7 +1,7 @@
 """Turns a recipe and data into an adapter folder, and a table into a recipe."""
 
 from expert_kit.training.data import prepare_data
-from expert_kit.training.new_recipe import Plan, Splits, split_rows, write_recipe
+from expert_kit.training.new_recipe import Plan, Splits, contradictions, split_rows, write_recipe
 from expert_kit.training.outcome import TrainingResult
 from expert_kit.training.recipe import Recipe, load_recipe
 from expert_kit.training.sft import Progress, train
@@ -14,6 +14,7 @@ __all__ = [
     "Splits",
     "TrainingResult",
     "choose_columns",
+    "contradictions",
     "load_recipe",
     "make_rows",
     "prepare_data",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def split_rows(rows: Sequence[dict[str, str]]) -> Splits:
     """
     by_prompt: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in rows:
-        by_prompt[row["prompt"]].append(row)
+        by_prompt[_same(row["prompt"])].append(row)
     if len(by_prompt) < LEAST_ROWS:
         message = f"{len(by_prompt)} different prompts are too few to train on some and test on others"
         raise DataError(message, hint=f"give at least {LEAST_ROWS}; hundreds are better", code="too_few_rows")
@@ -104,8 +105,18 @@ def split_rows(rows: Sequence[dict[str, str]]) -> Splits:
         count = min(most, max(_LEAST_HELD, round(share * len(by_prompt))))
         held[name], order = [row for prompt in order[:count] for row in by_prompt[prompt]], order[count:]
     kept = set(order)
-    train = [row for row in rows if row["prompt"] in kept]
+    train = [row for row in rows if _same(row["prompt"]) in kept]
     return Splits(train, held["validation"], held["test"])
+
+
+def contradictions(rows: Sequence[dict[str, str]]) -> int:
+    """Rows whose prompt an earlier row answers otherwise: of these a model can learn one at most."""
+    return len(rows) - len({_same(row["prompt"]) for row in rows})
+
+
+def _same(prompt: str) -> str:
+    """White space makes no other prompt, as in ``dataset check``."""
+    return " ".join(prompt.split())
 
 
 def write_recipe(folder: Path, plan: Plan, splits: Splits) -> None:
@@ -132,18 +143,24 @@ def write_recipe(folder: Path, plan: Plan, splits: Splits) -> None:
 
 def _settings(plan: Plan, files: dict[str, list[dict[str, str]]]) -> dict[str, object]:
     rows = [row for found in files.values() for row in found]
-    answers = max(len(row["completion"]) for row in rows)
-    longest = max(len(row["prompt"]) + len(row["completion"]) for row in rows)
+    # A tokenizer of bytes never makes more tokens than bytes; of plain English it makes one of four.
+    answers = max(len(row["completion"].encode()) for row in rows)
+    longest = max(_tokens(row["prompt"]) + _tokens(row["completion"]) for row in rows)
     steps = len(files["train"]) / _BATCH
     return {
-        "base": plan.base,
+        "base": json.dumps(plan.base),
         "task": plan.task,
         "answer": _rounded(answers, 512),
-        # A token has two characters or more, but in scripts that the tokenizer has not seen much of; rows over max_length are counted.
-        "length": _rounded(longest // 2 + 64, 2048),
+        "length": _rounded(longest + 64, 2048),
         "epochs": max(1, min(10, round(_STEPS / steps))),
         "batch": _BATCH,
     }
+
+
+def _tokens(text: str) -> int:
+    """At most; half a token for a letter of the alphabet that tokenizers know best."""
+    size = len(text.encode())
+    return size // 2 if size == len(text) else size
 
 
 def _rounded(tokens: int, most: int) -> int:

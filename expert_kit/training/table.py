@@ -23,6 +23,8 @@ USUAL_COLUMNS = (("prompt", "completion"), ("question", "answer"), ("instruction
 """Pairs of columns that are taken when none are named."""
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _MAX_LISTED = 10
+_MAX_FIELD = 1 << 24
+"""Characters of one field."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def make_rows(records: Iterable[Numbered], columns: Columns) -> tuple[list[dict[
     for number, record in records:
         count += 1
         row = columns.row(record)
-        if row["prompt"] and row["completion"]:
+        if row["prompt"] and row["completion"] and _is_text(row["prompt"] + row["completion"]):
             rows.setdefault((row["prompt"], row["completion"]), row)
         else:
             lacking.append(number)
@@ -113,15 +115,18 @@ def make_rows(records: Iterable[Numbered], columns: Columns) -> tuple[list[dict[
     return list(rows.values()), count - len(rows)
 
 
+def _is_text(text: str) -> bool:
+    """Whether it has neither NUL nor half of a surrogate pair, which JSON and CSV let through and UTF-8 does not."""
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
+
+
 def _from_file(path: Path, read: Callable[[Path], Iterator[Numbered]]) -> Iterator[Numbered]:
     try:
         yield from read(path)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", code="table_unreadable") from error
+        raise DataError(f"cannot read {printable(str(path))}: {error.strerror}", code="table_unreadable") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error}", hint="save it as UTF-8", code="table_malformed") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: {error}", code="table_malformed") from error
+        raise DataError(f"{printable(str(path))} is not UTF-8: {error}", hint="save it as UTF-8", code="table_malformed") from error
 
 
 def _json_lines(path: Path) -> Iterator[Numbered]:
@@ -131,22 +136,34 @@ def _json_lines(path: Path) -> Iterator[Numbered]:
                 continue
             try:
                 record = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: not JSON: {error}", code="table_malformed") from error
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{printable(str(path))}:{number}: not JSON: {error}", code="table_malformed") from error
             if not isinstance(record, dict):
-                raise DataError(f"{path}:{number}: not an object", hint="write one JSON object a line", code="table_malformed")
+                raise DataError(
+                    f"{printable(str(path))}:{number}: not an object", hint="write one JSON object a line", code="table_malformed"
+                )
             yield number, record
 
 
 def _separated(delimiter: str) -> Callable[[Path], Iterator[Numbered]]:
     def read(path: Path) -> Iterator[Numbered]:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            csv.field_size_limit(_MAX_FIELD)
             reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            for record in reader:
-                if None in record or None in record.values():
-                    message = f"{path}:{reader.line_num}: not as many fields as the first line names"
-                    raise DataError(message, hint="put fields that hold the separator into double quotes", code="table_malformed")
-                yield reader.line_num, record
+            try:
+                names = list(reader.fieldnames or ())
+                if len(set(names)) < len(names):
+                    raise DataError(
+                        f"{printable(str(path))}:1: a column is named twice", hint="give each column its own name", code="table_malformed"
+                    )
+                for record in reader:
+                    if None in record or None in record.values():
+                        message = f"{printable(str(path))}:{reader.line_num}: not as many fields as the first line names"
+                        raise DataError(message, hint="put fields that hold the separator into double quotes", code="table_malformed")
+                    yield reader.line_num, record
+            except csv.Error as error:
+                message = f"{printable(str(path))}:{reader.reader.line_num}: {error}"  # the line that was read last
+                raise DataError(message, hint="close every double quote, and double those inside", code="table_malformed") from error
 
     return read
 

@@ -38,6 +38,8 @@ def test_figures_and_their_picture(run, rows: Path, tmp_path: Path):
     assert done.json["rows"] == 41
     assert (tmp_path / "lengths.png").stat().st_size > 1000
     assert "distinct 2" in run("dataset", "stats", rows).out
+    assert run("dataset", "stats", rows, "--plot", tmp_path / "none" / "x.png", "--json").error["code"] == "output_unwritable"
+    assert run("dataset", "stats", rows, "--plot", tmp_path / "lengths.foo").code == 0
 
 
 def test_repeated_rows_are_taken_out_and_said(run, rows: Path, tmp_path: Path):

@@ -70,6 +70,8 @@ def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path):
         (("--matrix", f"a/b={recipe}", "--matrix", f"a/b={recipe}"), "matrix_bases"),
         (("expert-kit/sql", "--matrix", f"a/b={recipe}"), "eval_incomplete"),
         (("expert-kit/sql",), "eval_incomplete"),
+        (("expert-kit/sql", "--recipe", recipe, "--out", "matrix"), "eval_incomplete"),
+        (("--matrix", f"a/b={recipe}", "--routed"), "eval_incomplete"),
     ):
         done = run("eval", *words, "--json")
         assert (done.code, done.error["code"]) == (2, code)

@@ -24,7 +24,7 @@ def test_from_a_table_to_an_installed_expert(run, table: Path, tmp_path: Path, m
     folder = tmp_path / "support"
     made = new(run, table, folder, "--prompt", "{team} asks: {asked}")
     assert (made.code, made.out) == (0, f"{folder}\n"), made.err
-    assert "33 train, 3 validation, 4 test, 0 repeated rows" in made.err
+    assert "33 train, 3 validation, 4 test, 0 repeated, 0 contradicting rows" in made.err
     words = ("train", folder, "--output", tmp_path / "run", "--package", tmp_path / "dist", "--sign", "release", "--device", "cpu")
     more = ("--set", "max_steps=6", "--set", "learning_rate=0.1", "--set", "eval_strategy=no")
     trained = run(*words, *more, "--json")
@@ -54,6 +54,7 @@ def test_what_is_written_is_said_as_json_too(run, table: Path, tmp_path: Path, h
         "validation": 3,
         "test": 4,
         "repeated": 0,
+        "contradicting": 0,
     }
 
 

@@ -83,6 +83,7 @@ def test_without_the_base_model_nothing_starts(run, recipe: Path, home: Path, tm
         (("--sign", "release"), "sign_without_package"),
         (("--package", "dist", "--no-eval"), "package_untested"),
         (("--package", "dist"), "recipe_without_expert"),
+        (("--package", "x.expert"), "out_invalid"),
     ],
 )
 def test_what_packing_needs_is_looked_for_before_training(run, recipe: Path, tmp_path: Path, words, code: str):

@@ -16,7 +16,7 @@ def row(value: float, base: float | None, suite: str = "held-out", metric: str =
 
 def sibling_row(expert: str, own: float, sibling: float | None) -> dict[str, object]:
     best = None if sibling is None else {"expert": "a/other", "accuracy": sibling}
-    return {"expert": expert, "suite": "held-out", "own": {"accuracy": own}, "best_sibling": best}
+    return {"expert": expert, "suite": "held-out", "base": {"accuracy": 0.1}, "own": {"accuracy": own}, "best_sibling": best}
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,17 @@ def sibling_row(expert: str, own: float, sibling: float | None) -> dict[str, obj
         [row(0.9, 0.1)],
         [row(0.1, None)],
         [row(3.0, 9.0, metric="perplexity")],
-        [row(0.9, 0.1), row(0.1, 0.1, suite="conversion:F32-BF16/x")],
+        [row(0.1, 0.5, metric="word-error-rate"), row(1.0, 2.0, metric="eval-loss")],
     ],
 )
 def test_what_is_better_or_was_not_compared_passes(results: list[EvalResult]) -> None:
     assert pass_gate("a/b", results) == []
 
 
-@pytest.mark.parametrize("worse", [row(0.1, 0.1), row(0.1, 0.2), row(9.0, 3.0, metric="perplexity"), row(3.0, 3.0, metric="loss")])
+WORSE = [row(0.1, 0.1), row(0.1, 0.2), row(9.0, 3.0, metric="perplexity"), row(3.0, 3.0, metric="loss"), row(0.5, 0.1, metric="wer")]
+
+
+@pytest.mark.parametrize("worse", WORSE)
 def test_what_is_no_better_is_refused_or_recorded(worse: EvalResult) -> None:
     with pytest.raises(ManifestError, match="held-out: ") as caught:
         pass_gate("a/b", [row(0.9, 0.1, suite="other"), worse])
@@ -53,7 +56,21 @@ def test_a_sibling_that_is_as_good_at_home_is_a_reason_too(tmp_path: Path) -> No
     assert pass_gate("a/b", [], path) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '[{"expert": "a/b"}]', "[]"])
+@pytest.mark.parametrize("suite", ["conversion:F32-BF16", "gate:overridden"])
+def test_rows_that_look_like_those_of_packing_are_refused(suite: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        pass_gate("a/b", [row(0.9, 0.1, suite=suite)], allow_worse=True)
+    assert caught.value.code == "suite_reserved"
+
+
+@pytest.mark.parametrize("own", [0.1, 0.05, float("nan")])
+def test_a_matrix_in_which_the_base_is_as_good_is_a_reason(tmp_path: Path, own: float) -> None:
+    (tmp_path / "matrix.json").write_text(json.dumps([sibling_row("a/b", own, None)]))
+    with pytest.raises(ManifestError, match="the base alone"):
+        pass_gate("a/b", [], tmp_path / "matrix.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '[{"expert": "a/b"}]', "[]", "[" * 200_000])
 def test_a_matrix_that_says_nothing_about_the_expert_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "matrix.json").write_text(text)
     with pytest.raises(DataError) as caught:

@@ -11,7 +11,7 @@ from expert_kit.curation import check_rows, data_stats, draw_lengths, leaks, nea
 from expert_kit.curation.near import jaccard, shingles
 from expert_kit.curation.rows import DataRow
 from expert_kit.curation.syntax import SYNTAXES
-from expert_kit.errors import DataError
+from expert_kit.errors import DataError, UsageError
 
 LONG = "please write a query that lists the names of all customers who live in Oslo and have paid in May"
 
@@ -43,6 +43,12 @@ def test_lines_that_are_no_rows_are_kept_with_their_reason(tmp_path: Path) -> No
     ]
 
 
+def test_what_json_lets_through_and_text_does_not_is_malformed(tmp_path: Path) -> None:
+    lines = ['\ufeff{"prompt": "a", "completion": "b"}', '{"prompt": "\\ud800", "completion": "c"}', '{"prompt":' + "[" * 200_000]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert [bool(row.problem) for row in read_data(tmp_path / "rows.jsonl")] == [False, True, True]
+
+
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_bytes(b"\xff\xfe")
     for name in ("rows.jsonl", "none.jsonl"):
@@ -52,11 +58,14 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_finding_names_its_line_and_the_other() -> None:
+    longer = LONG + ", sorted by name, with the largest amount first and no row for those who never paid anything at all"
     rows = rows_of(
-        (LONG, "SELECT 1"),
-        (LONG + "  ", "SELECT  1"),
-        (LONG, "SELECT 2"),
-        (LONG.replace("Oslo", "Rome"), "SELECT 3"),
+        (longer, "SELECT 1"),
+        (longer + "  ", "SELECT  1"),
+        (longer, "SELECT 2"),
+        (longer, "SELECT 2"),
+        (longer.replace("please write", "write me"), "SELECT 1"),
+        (longer.replace("Oslo", "Rome"), "SELECT 3"),
         ("a\x07b", "SELECT 4"),
         ("something else", "SELECT 1 FROM WHERE"),
     )
@@ -64,9 +73,21 @@ def test_every_kind_of_finding_names_its_line_and_the_other() -> None:
     assert found == {
         (2, "repeated"): 1,
         (3, "contradicted"): 1,
-        (5, "control_character"): None,
-        (6, "syntax"): None,
-    } | ({(4, "nearly_repeated"): 1} if jaccard(shingles(LONG), shingles(rows[3].prompt)) >= 0.8 else {})
+        (4, "repeated"): 3,
+        (5, "nearly_repeated"): 1,
+        (7, "control_character"): None,
+        (8, "syntax"): None,
+    }
+
+
+@pytest.mark.parametrize("pair", [("2 + 2", "2 - 2"), ("what is x < 5", "what is x > 5"), ("??", "!!"), ("今天天气好吗", "明天天气好吗")])
+def test_signs_and_letters_without_spaces_make_a_difference(pair: tuple[str, str]) -> None:
+    assert jaccard(*map(shingles, pair)) < 0.8
+
+
+def test_scripts_without_spaces_have_near_prompts_too() -> None:
+    text = "请写一个查询列出所有住在奥斯陆并且在五月份付过款的客户的名字和他们的电话号码"
+    assert jaccard(shingles(text), shingles(text.replace("五", "六"))) > 0.8
 
 
 def test_a_changed_word_in_a_long_prompt_is_nearly_the_same_and_another_prompt_is_not() -> None:
@@ -101,23 +122,50 @@ def test_syntax_is_checked_and_nothing_is_run(language: str, good: str, bad: str
 texts = st.lists(st.sampled_from(["a b c d", "a b c d e", "x y z", "x y z w", "one two three", "lone"]), min_size=1, max_size=30)
 
 
-@given(texts, st.floats(0, 0.4), st.floats(0, 0.4))
-@settings(max_examples=40, deadline=None)
-def test_no_row_is_lost_and_what_is_nearly_the_same_stays_together(prompts: list[str], validation: float, test: float) -> None:
+@given(texts, st.floats(0, 0.4), st.floats(0, 0.4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_row_is_lost_and_what_is_nearly_the_same_stays_together(prompts: list[str], validation: float, test: float, exact: bool) -> None:
     rows = rows_of(*((prompt, str(at)) for at, prompt in enumerate(prompts)))
-    parts = split_data(rows, {"validation": validation, "test": test})
+    try:
+        parts = split_data(rows, {"validation": validation, "test": test}, exact=exact)
+    except DataError as error:
+        assert error.code == "too_few_rows"  # noqa: PT017 - most examples are split
+        return
     assert sorted(row.line for found in parts.values() for row in found) == [row.line for row in rows]
     assert list(parts) == ["train", "validation", "test"]
     where = {row.line: name for name, found in parts.items() for row in found}
     for one, other, _ in near_pairs(prompts):
-        assert where[one + 1] == where[other + 1]
+        assert where[one + 1] == where[other + 1] or (exact and prompts[one] != prompts[other])
 
 
-def test_shares_hold_in_every_stratum() -> None:
-    rows = [DataRow(at, json.dumps({"kind": at % 4}), f"prompt number {at} of its own", "x") for at in range(400)]
+def test_shares_hold_in_every_stratum_and_for_strata_of_one_row() -> None:
+    rows = [DataRow(at, json.dumps({"kind": at % 4, "own": at}), f"prompt number {at} of its own", "x") for at in range(400)]
+    for key in ("kind", "own", None):
+        parts = split_data(rows, {"validation": 0.1, "test": 0.2}, stratify=key)
+        assert {name: len(found) for name, found in parts.items()} == {"train": 280, "validation": 40, "test": 80}
     parts = split_data(rows, {"validation": 0.1, "test": 0.2}, stratify="kind")
     for name, share in (("validation", 10), ("test", 20)):
-        assert [sum(json.loads(row.text)["kind"] == kind for row in parts[name]) for kind in range(4)] == [share] * 4
+        assert all(abs(sum(json.loads(row.text)["kind"] == kind for row in parts[name]) - share) <= 1 for kind in range(4))
+
+
+def test_a_large_group_goes_to_the_large_part() -> None:
+    alike, own = " ".join(f"w{step}" for step in range(40)), [(f"own {at}", "x") for at in range(40)]
+    rows = rows_of(*((f"{alike} {at}", "x") for at in range(60)), *own)
+    parts = split_data(rows, {"validation": 0.1, "test": 0.1})
+    assert [len(parts[name]) for name in ("validation", "test")] == [10, 10]
+    assert {row.line for row in rows[:60]} <= {row.line for row in parts["train"]}
+
+
+def test_what_cannot_be_split_is_said() -> None:
+    alike = rows_of(*((" ".join(f"w{step}" for step in range(40)) + f" {at}", "x") for at in range(60)))
+    with pytest.raises(DataError) as caught:
+        split_data(alike, {"validation": 0.1, "test": 0.1})
+    assert caught.value.code == "too_few_rows"
+    assert len(split_data(alike, {"validation": 0.1, "test": 0.1}, exact=True)["train"]) == 48
+    for shares, key, code in (({"test": 1.0}, None, "shares_invalid"), ({"test": 0.1}, "knid", "stratify_unknown")):
+        with pytest.raises(UsageError) as refused:
+            split_data(alike, shares, stratify=key)
+        assert refused.value.code == code
 
 
 def test_figures_tell_templates_from_varied_text(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expert_kit.errors import DataError
-from expert_kit.training import Plan, load_recipe, split_rows, write_recipe
+from expert_kit.training import Plan, contradictions, load_recipe, split_rows, write_recipe
 from expert_kit.training.recipe import missing_files
 
 ROWS = [{"prompt": f"question {n}", "completion": f"answer {n}"} for n in range(100)]
@@ -34,6 +35,23 @@ def test_the_order_of_the_rows_makes_no_difference_to_what_is_held_out(rows: lis
 def test_a_row_more_moves_few_rows() -> None:
     before, after = split_rows(ROWS), split_rows([*ROWS, {"prompt": "one more", "completion": "x"}])
     assert len({row["prompt"] for row in before.test} & {row["prompt"] for row in after.test}) >= 9
+
+
+def test_white_space_makes_no_other_prompt() -> None:
+    rows = [*ROWS, *({**row, "prompt": row["prompt"].replace(" ", "  ")} for row in ROWS)]
+    splits = split_rows(rows)
+    held = {" ".join(row["prompt"].split()) for row in [*splits.test, *splits.validation]}
+    assert not held & {" ".join(row["prompt"].split()) for row in splits.train}
+    assert contradictions(rows) == 100
+
+
+def test_scripts_that_take_many_tokens_have_room_and_any_base_is_quoted(tmp_path: Path) -> None:
+    rows = [{"prompt": f"请写一个查询 {n} 列出所有客户" * 10, "completion": "好的" * 60} for n in range(40)]
+    write_recipe(tmp_path / "chinese", replace(PLAN, base="no such: base # x"), split_rows(rows))
+    recipe = load_recipe(tmp_path / "chinese" / "recipe.yaml")
+    assert recipe.model_name_or_path == "no such: base # x"
+    assert recipe.tests["held_out"].max_new_tokens >= 360
+    assert recipe.max_length >= 390 + 360
 
 
 def test_too_few_prompts_are_refused_however_many_rows_they_have() -> None:

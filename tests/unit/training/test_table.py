@@ -44,6 +44,10 @@ def test_a_field_of_several_lines_is_one_field(tmp_path: Path) -> None:
         ("rows.jsonl", '{"a": 1}\n\n[1]\n', 3),
         ("rows.csv", "a,b\n1,2\n1,2,3\n", 3),
         ("rows.csv", "a,b\n1\n", 2),
+        ("rows.csv", "a,b,a\n1,2,3\n", 1),
+        ("rows.csv", 'a,b\n1,"2"x\n', 2),
+        ("rows.csv", 'a,b\n1,2\n3,"4\n', 3),
+        ("rows.jsonl", '{"a":' + "[" * 200_000 + "\n", 1),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, name: str, text: str, line: int) -> None:
@@ -70,6 +74,11 @@ def test_a_data_set_that_cannot_be_had_is_an_error_with_its_name(monkeypatch: py
     with pytest.raises(DataError, match="cannot load the data set nobody/nothing-at-all") as caught:
         list(read_table("nobody/nothing-at-all"))
     assert caught.value.code == "table_unreadable"
+
+
+def test_a_field_may_be_long(tmp_path: Path) -> None:
+    ((_, record),) = read_table(written(tmp_path, "rows.csv", f"question,answer\n{'x' * 200_000},A\n"))
+    assert len(record["question"]) == 200_000
 
 
 def test_usual_columns_are_found_and_others_must_be_named() -> None:
@@ -105,5 +114,8 @@ def test_repeated_rows_are_counted_and_rows_without_text_are_listed() -> None:
     with pytest.raises(DataError, match=r"17 of 19 rows lack a text in question or answer: 3, 4, 5, .*12, \.\.\.") as caught:
         make_rows(bad, Columns("question", "answer"))
     assert caught.value.code == "rows_incomplete"
+    for bad_text in ("\ud800", "a\0b"):
+        with pytest.raises(DataError, match="lack a text"):
+            make_rows([(1, {"question": bad_text, "answer": "x"})], Columns("question", "answer"))
     with pytest.raises(DataError, match="lack a text"):
         make_rows([(1, {"a": None, "b": "x", "c": "y"})], Columns("{a}{b}", "c"))
