@@ -15,7 +15,7 @@ from expert_kit.cli.options import Device, Dtype, Json, Quantization, read_choic
 from expert_kit.cli.output import emit, emit_json, write_whole
 from expert_kit.cli.package import make_folder
 from expert_kit.cli.quiet import quiet_libraries
-from expert_kit.cli.suites import recipe_file, run_suites, some_suites_of
+from expert_kit.cli.suites import open_tests, run_suites
 from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def evaluate(
     """Run a recipe's tests on an expert. Beside the base model, or other choices."""
     quiet_libraries()
     from expert_kit.evaluation import build_report, markdown_table
-    from expert_kit.training import load_recipe, prepare_data
 
     if matrix:
         if target is not None or recipe is not None or experts or routed:
@@ -66,11 +65,7 @@ def evaluate(
         raise UsageError("--out is for --matrix", hint="single answers go to --cases FILE", code="eval_incomplete")
     if target is None or recipe is None:
         raise UsageError("nothing to evaluate", hint="name an expert and --recipe, or --matrix NAME=RECIPE", code="eval_incomplete")
-    path = recipe_file(recipe)
-    loaded = load_recipe(path)
-    suites = some_suites_of(loaded, path)
-    if loaded.dataset.prepare and not all(suite.path.is_file() for suite in suites):
-        prepare_data(loaded, path.parent)
+    loaded, suites = open_tests(recipe)
     compared = [*(experts or ["base"]), *(["auto"] if routed else []), target]
     choices = {text: read_choice(text) for text in dict.fromkeys(compared)}
     with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expert_kit.cli.output import emit, emit_json, note, write_whole
-from expert_kit.cli.suites import recipe_file, run_suites, some_suites_of
+from expert_kit.cli.suites import open_tests, run_suites
 from expert_kit.errors import CapacityError, UsageError
 from expert_kit.names import ExpertRef, printable
 
@@ -32,19 +32,13 @@ def read_domains(pairs: list[str]) -> list[Domain]:
     Raises:
         UsageError: ``matrix_malformed``, ``matrix_bases``. RecipeError: see ``load_recipe``.
     """
-    from expert_kit.training import load_recipe, prepare_data
-
     domains = []
     for pair in pairs:
         name, equals, folder = pair.partition("=")
         if not equals:
             hint = "write NAME=RECIPE, such as expert-kit/sql=recipes/sql"
             raise UsageError(f"--matrix {printable(pair)}", hint=hint, code="matrix_malformed")
-        path = recipe_file(Path(folder))
-        recipe = load_recipe(path)
-        suites = some_suites_of(recipe, path)
-        if recipe.dataset.prepare and not all(suite.path.is_file() for suite in suites):
-            prepare_data(recipe, path.parent)
+        recipe, suites = open_tests(Path(folder))
         domains.append(Domain(str(ExpertRef.parse(name)), suites, recipe.model_name_or_path))
     bases = sorted({domain.base for domain in domains})
     if len(bases) > 1 or len({domain.expert for domain in domains}) < len(domains):

@@ -59,6 +59,22 @@ def some_suites_of(recipe: Recipe, path: Path) -> list[Suite]:
     return suites
 
 
+def open_tests(named: Path) -> tuple[Recipe, list[Suite]]:
+    """The recipe of a file or folder, and its test sets; those that its script generates are made where they are missing.
+
+    Raises:
+        RecipeError: see ``load_recipe`` and :func:`some_suites_of`.
+    """
+    from expert_kit.training import load_recipe, prepare_data
+
+    path = recipe_file(named)
+    recipe = load_recipe(path)
+    suites = some_suites_of(recipe, path)
+    if recipe.dataset.prepare and not all(suite.path.is_file() for suite in suites):
+        prepare_data(recipe, path.parent)
+    return recipe, suites
+
+
 def run_suites(
     engine: ExpertEngine, suites: list[Suite], choices: Mapping[str, Any], *, batch_size: int = 16, limit: int | None = None
 ) -> list[Score]:
