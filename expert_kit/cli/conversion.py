@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from expert_kit.cli.engine import open_engine
 from expert_kit.cli.quiet import quiet_libraries
-from expert_kit.cli.suites import recipe_file, run_suites, some_suites_of
+from expert_kit.cli.suites import open_tests, run_suites
 
 if TYPE_CHECKING:
     from expert_kit.archive import ManifestSource
@@ -23,13 +23,8 @@ def measure_conversion(source: ManifestSource, recipe: Path, limit: int | None) 
     """
     quiet_libraries()
     from expert_kit.archive import accuracy_change, to_bfloat16
-    from expert_kit.training import load_recipe, prepare_data
 
-    path = recipe_file(recipe)
-    loaded = load_recipe(path)
-    suites = some_suites_of(loaded, path)
-    if loaded.dataset.prepare and not all(suite.path.is_file() for suite in suites):
-        prepare_data(loaded, path.parent)
+    loaded, suites = open_tests(recipe)
     with (
         tempfile.TemporaryDirectory() as temporary,
         open_engine(loaded.model_name_or_path, device="auto", dtype="float32", quantization="none") as engine,
