@@ -45,18 +45,13 @@ def text_problem(data: bytes) -> str:
     return "" if text.translate(_LAYOUT).isprintable() else "has characters that are neither printable nor line feeds or tabs"
 
 
-def can_compile() -> bool:
-    """Whether the constrained decoder is installed."""
-    return find_spec("llguidance") is not None
-
-
 def lark_problems(data: bytes, where: str) -> list[Problem]:
-    """What the constrained decoder has against a grammar that :func:`check_grammar` takes; for its author, where it is installed.
+    """What the constrained decoder has against a grammar that :func:`check_grammar` takes; for its author.
 
     Raises:
         ArchiveError: see :func:`compile_problem`.
     """
-    problem = compile_problem(data.decode("utf-8")) if can_compile() else ""
+    problem = compile_problem(data.decode("utf-8"))
     return [refused("grammar_invalid", where, printable(problem))] if problem else []
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from expert_kit.adapters import BaseModel
-from expert_kit.archive.grammar import can_compile, compile_problem
+from expert_kit.archive.grammar import compile_problem
 from expert_kit.archive.grammar_compile import LIMITS, PROMPT_WORD, PromptNames, uses_prompt_words, with_names
 from expert_kit.errors import ArchiveError, GrammarError
 from expert_kit.inference.grammar import OF_EXPERT, Grammar, UsedGrammar, prompt_names, read_grammar
@@ -126,11 +126,9 @@ class GrammarCompiler:
         """A new answer's constraint.
 
         Raises:
-            GrammarError: ``grammar_unavailable``, the library is not installed or does not know the base's tokenizer;
+            GrammarError: ``grammar_unavailable``, the library does not know the base's tokenizer;
                 ``grammar_invalid``; ``grammar_too_large``; ``grammar_no_words``, it wants words of a prompt that has none.
         """
-        if not can_compile():
-            raise GrammarError("llguidance is not installed", hint="pip install llguidance", code="grammar_unavailable")
         names = prompt_names(messages) if uses_prompt_words(grammar.text) else None
         key = (grammar.digest, frozenset(names.words), frozenset(names.pairs)) if names is not None else (grammar.digest,)
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,8 @@ def test_an_installed_expert_is_measured_with_its_own_grammar(run, recipe: Path,
 
 
 def test_a_package_whose_grammar_costs_too_much_answers_without_it(run, model_here, tiny_record, tmp_path: Path, monkeypatch):
-    # Its author had no llguidance, or did not want to know: what it costs to follow is seen where it is applied.
-    monkeypatch.setattr("expert_kit.archive.grammar.can_compile", lambda: False)
+    # Its author packed it with another tool: what it costs to follow is seen where it is applied.
+    monkeypatch.setattr(sys.modules[package.__module__], "lark_problems", lambda data, where: [])
     archive = packed(tmp_path, tiny_record, "dear", 'start: (("a" b){1000} b){1000}\nb: "c"\n')
     assert run("install", archive, "--unsafe-allow-unsigned").code == 0
     answer = run("generate", "hi", "-e", "acme/dear", *SHORT).json

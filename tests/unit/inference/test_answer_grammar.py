@@ -264,17 +264,6 @@ def test_files_that_cannot_be_read_are_typed_errors(tmp_path: Path):
         SamplingOptions(grammar=3)  # type: ignore[arg-type]
 
 
-def test_without_the_library_the_callers_grammar_is_refused_and_an_experts_left_out(tiny, monkeypatch):
-    monkeypatch.setattr("expert_kit.inference.constraint.can_compile", lambda: False)
-    compiler, grammar = GrammarCompiler(tiny, [2]), Grammar("acme/sql", DIGITS)
-    with pytest.raises(GrammarError) as caught:
-        compiler.hold(DIGITS, (), ask("hi"))
-    assert (caught.value.code, caught.value.hint) == ("grammar_unavailable", "pip install llguidance")
-    left_out = compiler.hold("expert", (grammar,), ask("hi"))
-    assert (left_out.constraint, left_out.used) == (None, None)
-    assert left_out.warnings == ("no grammar is in force: llguidance is not installed; pip install llguidance",)
-
-
 def test_one_grammar_of_the_experts_holds_several_do_not(tiny):
     compiler = GrammarCompiler(tiny, [2])
     digits, pairs = Grammar("acme/digits", DIGITS), Grammar("acme/pairs", PAIRS)
