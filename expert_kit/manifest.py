@@ -298,6 +298,11 @@ class Requires(_Closed):
     experts: Annotated[dict[FullName, VersionRange], Field(min_length=1, max_length=64)] | None = None
 
 
+GENERAL_SUITE = "general-text"
+GENERAL_METRIC = "perplexity"
+"""Suite and metric of the row that says what an expert does to ordinary text; ``n`` is its tokens."""
+
+
 class EvalResult(_Closed):
     """A measured value in millionths (ppm of 1), and that of the base model alone, over the same ``n`` rows."""
 

@@ -7,8 +7,14 @@ import os
 from pathlib import Path
 
 
-def replace_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Put ``data`` in place of what is at ``path``, durably; by default only the owner can read it.
+def replace_whole(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Put ``data`` in place of what is at ``path``; by default durably, and only the owner can read it.
+
+    Args:
+        path: in a folder that is there.
+        data: all of it.
+        mode: of the new file.
+        durable: wait for the disk; what can be computed again may be lost in a power cut.
 
     Raises:
         OSError: nothing is left over; the old file is still there, or a power cut could bring it back.
@@ -18,11 +24,13 @@ def replace_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     try:
         with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(name, mode)
         os.replace(name, path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)

@@ -44,24 +44,26 @@ def load_installed(folder: Path) -> None:
     """What an engine does with an expert's bytes before it copies them into its slots."""
     from expert_kit.adapters import read_tensors
 
-    check(read_tensors(read_installed(folder)))
+    registry, expert = installed(folder)
+    check(read_tensors(registry.read_weights(expert)))
 
 
 def start_installed(folder: Path) -> None:
     """The same without the engine's rooms, whose import is that of transformers."""
     from safetensors.torch import load
 
-    check(load(read_installed(folder)))
+    registry, expert = installed(folder)
+    check(load(registry.read(expert.weights.sha256)))
 
 
-def read_installed(folder: Path) -> bytes:
-    """Verified bytes of the weights."""
+def installed(folder: Path) -> tuple[Any, Any]:
+    """The registry and the row of the expert, which is not revoked; its weights are verified by whoever reads them."""
     from expert_kit.registry import Registry
 
     registry = Registry(folder / "registry", trust_home=folder)
     expert = registry.get(NAME)
     registry.check_revoked(expert)
-    return registry.read(expert.weights.sha256)
+    return registry, expert
 
 
 def load_tarball(tarball: Path) -> None:

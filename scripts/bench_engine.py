@@ -1,13 +1,14 @@
 """The engine's cases: mixed batches, one stream, first token, attach, memory; PEFT beside it, llama.cpp if it is there.
 
 Run alone on an idle machine: python scripts/bench_engine.py [--json] [--only CASE ...]. Needs the base model (expert-kit base
-pull smollm2-135m). For llama.cpp name an interpreter that has llama-cpp-python, the base and one adapter converted to GGUF by
-llama.cpp's own scripts: --llamacpp PYTHON BASE.gguf LORA.gguf.
+pull smollm2-135m). For llama.cpp name an interpreter that has llama-cpp-python or xllamacpp, and the base as GGUF, to which our
+adapter is converted: --llamacpp PYTHON BASE.gguf.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 import statistics
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 from bench_engine_peers import LlamaCpp, PeftPeer, resident_bytes
 from bench_report import Case, Machine, arguments, median_ms, show, timed_ms
+from lora_to_gguf import gguf_tensors, write_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS, RANK, STEPS = 16, 16, 48
@@ -28,8 +30,8 @@ def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=sorted(CASES), help="groups of cases; all without it")
-    parser.add_argument("--quantization", default="int8", help="of our base in single_quantized; PEFT's stays in bfloat16")
-    parser.add_argument("--llamacpp", nargs=3, metavar=("PYTHON", "BASE", "LORA"), help="measure llama.cpp too")
+    parser.add_argument("--quantization", default="int8", help="of our base in single_vs_peft; PEFT's is not quantised")
+    parser.add_argument("--llamacpp", nargs=2, metavar=("PYTHON", "BASE"), help="measure llama.cpp too")
     options = parser.parse_args()
     machine, cases = Machine(), []
     with tempfile.TemporaryDirectory() as folder:
@@ -54,12 +56,12 @@ class Bench:
         self.entry, self.options, self.runs, self.folder = BaseStore(bases_dir()).get("smollm2-135m"), options, options.runs, folder
         self.adapters = [write_adapter(folder / f"adapter-{seed}", self.entry.record, seed) for seed in range(ROWS)]
 
-    def engine(self, registry: Any = None, quantization: str = "none", **options: Any) -> Any:
+    def engine(self, registry: Any = None, quantization: str = "none", dtype: str = "auto", **options: Any) -> Any:
         """An engine on a base of its own."""
         from expert_kit.adapters import load_base
         from expert_kit.inference import BatchLimits, ExpertEngine
 
-        base = load_base(self.entry.folder, self.entry.record, device="cpu", quantization=quantization)
+        base = load_base(self.entry.folder, self.entry.record, device="cpu", dtype=dtype, quantization=quantization)
         # No keys and values are kept, so that every run computes its whole prompt.
         return ExpertEngine(base, registry, limits=BatchLimits(prefix_bytes=0), **options)
 
@@ -132,7 +134,7 @@ def mixed_cases(bench: Bench) -> list[Case]:
         lambda: peer.rate(PROMPT, [None] * ROWS, STEPS),
     )
     return [
-        rate("base16_vs_transformers", base, base_theirs, "transformers, base"),
+        rate("base16_vs_transformers", base, base_theirs, f"transformers, both {peer.dtype}"),
         rate("mixed16_vs_base", mixed, base, "our base only", 0.85),
         rate("mixed16_vs_peft", mixed, theirs, "PEFT adapter_names", 5.0),
         rate("mix3x16_vs_base", triple, base, "our base only", 0.70),
@@ -140,7 +142,7 @@ def mixed_cases(bench: Bench) -> list[Case]:
 
 
 def single_cases(bench: Bench) -> list[Case]:
-    """One stream with one expert: in bfloat16 as PEFT has it, and on the weight-only format, which is also what llama.cpp meets."""
+    """One stream with one expert: in the number type that PEFT has, and on the weight-only format, which is also what llama.cpp meets."""
     wide, packed = bench.engine(), bench.engine(quantization=bench.options.quantization)
     mixes = [((held_slots(engine, bench.adapters[:1])[0], 1.0),) for engine in (wide, packed)]
     peer = PeftPeer(bench.entry.folder, bench.adapters[:1])
@@ -150,24 +152,40 @@ def single_cases(bench: Bench) -> list[Case]:
         lambda: decode_rate(packed, [()]),
         lambda: peer.rate(PROMPT, peer.names, STEPS),
     ]
-    llama = LlamaCpp(*bench.options.llamacpp) if bench.options.llamacpp else None
-    if llama:
-        calls.append(lambda: llama.rate(PROMPT, STEPS))
-    bfloat16, ours, base, theirs, *llamas = alternate(bench.runs, *calls)
+    plain, ours, base, theirs = alternate(bench.runs, *calls)
     cases = [
-        rate("single_vs_peft", ours, theirs, f"PEFT, bfloat16; ours {bench.options.quantization}", 3.0),
-        rate("single_bf16_vs_peft", bfloat16, theirs, "PEFT, bfloat16"),
+        rate("single_vs_peft", ours, theirs, f"PEFT, {peer.dtype}; ours {bench.options.quantization}", 3.0),
+        rate("single_plain_vs_peft", plain, theirs, f"PEFT, both {peer.dtype}"),
         rate("single_vs_base", ours, base, "our base only"),
     ]
-    if llamas:
-        cases.append(rate("single_vs_llamacpp", ours, llamas[0], "llama.cpp", 1.0))
-    else:
-        print("single_vs_llamacpp: skipped, --llamacpp names no interpreter", file=sys.stderr)
+    prompt = prompt_of(wide, 64)
     firsts = [
-        median_ms(lambda e=engine: next(e.stream(prompt_of(e, 64), bench.adapters[0], max_new_tokens=2)), max(bench.runs, 5))
+        median_ms(lambda e=engine: next(e.stream(prompt, bench.adapters[0], max_new_tokens=2)), max(bench.runs, 5))
         for engine in (wide, packed)
     ]
     return [*cases, below("ttft_ms", "ms", firsts[0], 60), below("ttft_quantized_ms", "ms", firsts[1], 60)]
+
+
+def llamacpp_cases(bench: Bench) -> list[Case]:
+    """One stream with one expert beside llama.cpp with the same one."""
+    if bench.options.llamacpp is None:
+        print("single_vs_llamacpp: skipped, --llamacpp names no interpreter", file=sys.stderr)
+        return []
+    packed, llama = bench.engine(quantization=bench.options.quantization), llama_of(bench)
+    print(f"{llama.name}: {llama.about}", file=sys.stderr)
+    mix = ((held_slots(packed, bench.adapters[:1])[0], 1.0),)
+    ours, theirs = alternate(bench.runs, lambda: decode_rate(packed, [mix]), llama.rate)
+    return [rate("single_vs_llamacpp", ours, theirs, f"{llama.name}; ours {bench.options.quantization}", 1.0)]
+
+
+def llama_of(bench: Bench) -> LlamaCpp:
+    """llama.cpp with our first adapter, in 16 bits as we have it."""
+    out = bench.folder / "adapter.gguf"
+    config = json.loads((bench.entry.folder / "config.json").read_bytes())
+    tensors = gguf_tensors(bench.adapters[0], bench.entry.record, config)
+    write_gguf(out, {name: tensor.astype("float16") for name, tensor in tensors.items()})
+    python, base = bench.options.llamacpp
+    return LlamaCpp(python, base, str(out), PROMPT, STEPS)
 
 
 def prompt_of(engine: Any, tokens: int) -> str:
@@ -226,15 +244,25 @@ def attach_cases(bench: Bench) -> list[Case]:
 
 
 def memory_cases(bench: Bench) -> list[Case]:
-    """Memory that 16 adapters take while a batch uses them all, over their files."""
-    engine = bench.engine()
+    """Memory that 16 adapters take while a batch uses them all, over their files in bfloat16; slots are in the base's type."""
+    return [
+        below("slots_memory_ratio", "ratio", slots_ratio(bench, "auto"), 1.3),
+        below("slots_memory_bf16_ratio", "ratio", slots_ratio(bench, "bfloat16"), 1.3),
+    ]
+
+
+def slots_ratio(bench: Bench, dtype: str) -> float:
+    """What the peak of one run is above that of the same run with the base alone, over the adapters' files."""
+    engine = bench.engine(dtype=dtype)
     decode_rate(engine, [()] * ROWS, 8)
     gc.collect()
-    before = resident_bytes(reset_peak=True)
+    resident_bytes(reset_peak=True)
+    decode_rate(engine, [()] * ROWS, 8)
+    before = resident_bytes()
     slots = held_slots(engine, bench.adapters)
     decode_rate(engine, [((slot, 1.0),) for slot in slots], 8)
     own = sum((adapter / "adapter_model.safetensors").stat().st_size for adapter in bench.adapters)
-    return [below("slots_memory_ratio", "ratio", (resident_bytes() - before) / own, 1.3)]
+    return (resident_bytes() - before) / own
 
 
 def rate(name: str, ours: float, peer: float, peer_name: str, target: float | None = None) -> Case:
@@ -252,6 +280,7 @@ CASES: dict[str, Callable[[Bench], list[Case]]] = {
     "memory": memory_cases,
     "mixed": mixed_cases,
     "single": single_cases,
+    "llamacpp": llamacpp_cases,
     "attach": attach_cases,
 }
 

@@ -5,40 +5,60 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bench_report import timed_ms
 
 _LLAMACPP = """
-import json, sys, time
-from llama_cpp import Llama
-base, lora, prompt, steps = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-model = Llama(model_path=base, lora_path=lora, n_ctx=1024, verbose=False, logits_all=False)
-ids = model.tokenize(prompt.encode())
+import json, os, sys, time
+base, lora, prompt, steps, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), os.cpu_count()
+try:
+    import llama_cpp
+    model = llama_cpp.Llama(model_path=base, lora_path=lora, n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False)
+    name, about = "llama-cpp-python " + llama_cpp.__version__, llama_cpp.llama_print_system_info().decode()
+    ids = model.tokenize(prompt.encode())
+    def rate():
+        model.reset()
+        model.eval(ids)
+        started = time.perf_counter()
+        for _ in range(steps):
+            model.eval([model.sample(temp=0.0)])
+        return steps / (time.perf_counter() - started)
+except ImportError:
+    import xllamacpp
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.cpuparams.n_threads = base, 1024, threads
+    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(lora, 1.0)]
+    name, about = "xllamacpp " + xllamacpp.__version__, xllamacpp.get_system_info()
+    server = xllamacpp.Server(params)
+    def rate():
+        wanted = {"prompt": prompt, "n_predict": steps + 1, "temperature": 0.0, "ignore_eos": True, "cache_prompt": False}
+        return server.handle_completions(wanted)["timings"]["predicted_per_second"]
+print(json.dumps([name, about]), flush=True)
 for line in sys.stdin:
-    model.reset()
-    model.eval(ids)
-    started = time.perf_counter()
-    for _ in range(steps):
-        model.eval([model.sample(temp=0.0)])
-    print(json.dumps(steps / (time.perf_counter() - started)), flush=True)
+    print(json.dumps(rate()), flush=True)
 """
 
 
 class PeftPeer:
-    """transformers and PEFT, bfloat16, one adapter for each row (``adapter_names``)."""
+    """transformers and PEFT, one adapter for each row (``adapter_names``), in the number type that the engine picks on this machine."""
 
     def __init__(self, base: Path, adapters: Sequence[Path]) -> None:
         import torch
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, local_files_only=True, trust_remote_code=False)
+        from expert_kit.adapters import pick_dtype
+
+        self.dtype = pick_dtype(device="cpu")
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, self.dtype), local_files_only=True, trust_remote_code=False)
         self.names = [f"adapter{at}" for at in range(len(adapters))]
         self.model = PeftModel.from_pretrained(model, adapters[0], adapter_name=self.names[0], autocast_adapter_dtype=False)
         for name, adapter in zip(self.names[1:], adapters[1:], strict=True):
             self.model.load_adapter(adapter, adapter_name=name, autocast_adapter_dtype=False)
+        self.model.to(model.dtype)
         self.model.eval()
         self.tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
 
@@ -63,18 +83,28 @@ class PeftPeer:
 
 
 class LlamaCpp:
-    """llama-cpp-python in an interpreter of its own, with the same adapter converted."""
+    """llama.cpp in an interpreter of its own, which has llama-cpp-python or xllamacpp, with the same adapter converted."""
 
-    def __init__(self, python: str, base: str, lora: str) -> None:
-        self._command, self._process = [python, "-c", _LLAMACPP, base, lora], None
+    def __init__(self, python: str, base: str, lora: str, prompt: str, steps: int) -> None:
+        """Start it; all cores, greedy, and an answer that does not end before ``steps``."""
+        command = [python, "-c", _LLAMACPP, base, lora, prompt, str(steps)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.name, self.about = self._answer()
 
-    def rate(self, prompt: str, steps: int) -> float:
-        """Tokens per second of one stream."""
-        if self._process is None:
-            self._process = subprocess.Popen([*self._command, prompt, str(steps)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def rate(self) -> float:
+        """Tokens per second of one stream, the prompt not counted."""
+        assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
-        return float(json.loads(self._process.stdout.readline()))
+        return float(self._answer())
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        # Some builds write a log there, too.
+        for line in self._process.stdout:
+            with suppress(ValueError):
+                return json.loads(line)
+        raise RuntimeError(f"llama.cpp has ended with code {self._process.wait()}")
 
 
 def resident_bytes(*, reset_peak: bool = False) -> int:

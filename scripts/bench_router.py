@@ -13,19 +13,22 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_router_baselines import baselines, cleaned, fit_inputs
+from bench_router_curves import TABLES, markdown
 from bench_router_data import Rows, Stuffer, Task, banking, clinc, clinc_labels, nlupp, with_preamble, with_two_typos
 
 from expert_kit.names import sha256_digest
 from expert_kit.routing import Candidate, EmbeddingRouter, FitInputs, Reader, RoutingPolicy, VectorCache, default_encoder
 from expert_kit.routing.fitted import Fitted, Verdicts
-from expert_kit.routing.keywords import WordIndex, words_and_pairs
-from expert_kit.routing.logistic import fit_softmax
 from expert_kit.routing.measures import auroc, bootstrap_interval, calibration_error, ranking_precision, refused_at
+from expert_kit.routing.reading import Prompts
+from expert_kit.routing.scorer import FittedRouter
+from expert_kit.routing.scorers import ROUTERS
 
 ROOT = Path(__file__).parents[1]
 TARGETS = {
@@ -54,6 +57,7 @@ class Results:
     """Case -> value, interval, and the baselines beside it."""
 
     cases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
 
     def add(self, case: str, values: Iterable[float], scale: float = 1, **beside: float) -> None:
         """The mean of one value for each prompt or each draw, with a 95 % bootstrap interval."""
@@ -78,15 +82,23 @@ class Bench:
         """Fit a task once."""
         if name not in self._fits:
             started = time.process_time()
-            self._fits[name] = (task, _inputs(task.train, task.held, self.reader).fit())
+            self._fits[name] = (task, fit_inputs(task.train, task.held, self.reader).fit())
             report = self._fits[name][1].report
             print(f"# {name}: {time.process_time() - started:.1f} s of CPU, {report.chosen}, {report.coverage_auroc}", flush=True)
         return self._fits[name][1]
 
-    def judge(self, fitted: Fitted, texts: Iterable[str], *, keep: bool = True) -> Verdicts:
-        """What a fit says about prompts; ``keep`` their rows in the cache."""
+    def prompts(self, texts: Iterable[str], *, keep: bool = True) -> Prompts:
+        """Prompts with all looks at them; ``keep`` their rows in the cache."""
         texts = list(texts)
-        return fitted.judge(self.reader.read(texts, self.reader.embed(_cleaned(texts)) if keep else None))
+        return self.reader.read(texts, self.reader.embed(cleaned(texts)) if keep else None)
+
+    def judge(self, fitted: Fitted, texts: Iterable[str], *, keep: bool = True) -> Verdicts:
+        """What a fit says about prompts."""
+        return fitted.judge(self.prompts(texts, keep=keep))
+
+    def head(self, fitted: Fitted) -> FittedRouter:
+        """The sentence head alone, on the same examples."""
+        return ROUTERS["sentence"].fit(fitted.corpus)
 
     def clinc(self, examples: int, seed: int = 0, half: int = 0) -> tuple[Task, Fitted]:
         """The usual CLINC150 task."""
@@ -94,49 +106,9 @@ class Bench:
         return task, self.fit(f"clinc-{examples}-{seed}-{half}", task)
 
 
-def _cleaned(texts: Iterable[str]) -> list[str]:
-    from expert_kit.routing.encoder import clean_text
-
-    return [clean_text(text) for text in texts]
-
-
-def _inputs(train: Iterable[tuple[str, str]], held: Iterable[tuple[str, str]], reader: Reader) -> FitInputs:
-    own: dict[str, tuple[list[str], list[str]]] = {}
-    for place, rows in enumerate((train, held)):
-        for text, label in rows:
-            own.setdefault(label, ([], []))[place].append(text)
-    return FitInputs.of([Candidate(sha256_digest(n.encode()), n, tuple(a), "", tuple(b)) for n, (a, b) in sorted(own.items())], reader)
-
-
 def _right(fitted: Fitted, verdicts: Verdicts, rows: Rows) -> np.ndarray:
     best = verdicts.chances.argmax(axis=1)
     return np.array([fitted.corpus.names[at] == label for at, (_, label) in zip(best, rows, strict=True)])
-
-
-def _baselines(task: Task, reader: Reader) -> dict[str, float]:
-    """Accuracy in percent of what is always printed beside ours."""
-    names = sorted({label for _, label in task.train})
-    labels = np.array([names.index(label) for _, label in task.train])
-    wanted = np.array([names.index(label) for _, label in task.test])
-    texts, asked = [text for text, _ in task.train], [text for text, _ in task.test]
-    index = WordIndex.of(texts, words_and_pairs)
-    features = index.matrix(texts)
-    found = {"keyword": index.scores(asked, index.profiles(features, labels, len(names)))}
-    found["tfidf_lr"] = index.scores(asked, fit_softmax(features, labels, len(names), l2=1e-5, rounds=25))
-    fitted = _inputs(task.train, [], reader).corpus
-    ours = np.array([names.index(name) for name in fitted.names])[fitted.labels]
-    parts = fitted.parts
-    rows = reader.embed(_cleaned(asked))
-    sentences = rows[:, : rows.shape[1] // parts]
-    cosines = sentences / np.linalg.norm(sentences, axis=1, keepdims=True) @ fitted.sentences.T
-    top = np.argpartition(-cosines, 5, axis=1)[:, :5]
-    sums, counts = np.zeros((len(asked), len(names))), np.zeros((len(asked), len(names)))
-    at = np.arange(len(asked))[:, None]
-    np.add.at(sums, (at, ours[top]), cosines[at, top])
-    np.add.at(counts, (at, ours[top]), 1)
-    found["semantic_router"] = np.where(counts > 0, sums / np.maximum(counts, 1), -1)
-    most = float((wanted == np.bincount(labels).argmax()).mean())
-    return {"constant": 100 * most, **{name: 100 * float((s.argmax(axis=1) == wanted).mean()) for name, s in found.items()}}
 
 
 def banking_case(bench: Bench) -> None:
@@ -144,7 +116,7 @@ def banking_case(bench: Bench) -> None:
     task = banking(bench.data)
     fitted = bench.fit("banking", task)
     right = _right(fitted, bench.judge(fitted, [text for text, _ in task.test]), task.test)
-    bench.results.add("banking77_acc", right, 100, **_baselines(task, bench.reader))
+    bench.results.add("banking77_acc", right, 100, **baselines(task, bench.reader))
 
 
 def clinc_case(bench: Bench, examples: int, seeds: int) -> None:
@@ -158,7 +130,7 @@ def clinc_case(bench: Bench, examples: int, seeds: int) -> None:
             found.append(right)
             errors.append(calibration_error(verdicts.chances.max(axis=1), right))
     task, _ = bench.clinc(examples)
-    bench.results.add(f"clinc_val_{examples}", np.concatenate(found), 100, **_baselines(task, bench.reader))
+    bench.results.add(f"clinc_val_{examples}", np.concatenate(found), 100, **baselines(task, bench.reader))
     bench.results.add("ece" if examples == 100 else f"ece_{examples}", errors)
 
 
@@ -175,11 +147,11 @@ def far_case(bench: Bench) -> None:
     bench.results.add("oos_recall_at_5", refused)
 
 
-def near_case(bench: Bench) -> None:
-    """A quarter of the routes uninstalled, three draws."""
+def near_case(bench: Bench, draws: int) -> None:
+    """A quarter of the routes uninstalled, several draws."""
     labels = clinc_labels(bench.data)
     areas = []
-    for seed in range(3):
+    for seed in range(draws):
         gone = frozenset(random.Random(100 + seed).sample(labels, 38))
         task = clinc(bench.data, 100, 0, 0, gone, bench.clinc_test)
         fitted = bench.fit(f"near-{seed}", task)
@@ -191,7 +163,7 @@ def near_case(bench: Bench) -> None:
 def nlupp_case(bench: Bench) -> None:
     """Several experts right at once; as in scikit-learn, a row without intents counts 1."""
     train, held, test = nlupp(bench.data)
-    fitted = _inputs(*([(text, label) for text, labels in rows for label in labels] for rows in (train, held)), bench.reader).fit()
+    fitted = fit_inputs(*([(text, label) for text, labels in rows for label in labels] for rows in (train, held)), bench.reader).fit()
     rows = test
     verdicts = bench.judge(fitted, [text for text, _ in rows])
     targets = np.array([[name in labels for name in fitted.corpus.names] for _, labels in rows])
@@ -226,9 +198,19 @@ def shipped_case(bench: Bench) -> None:
     support = ROOT / "tests" / "support"
     prompts, general = ([json.loads(line) for line in (support / name).read_text(encoding="utf-8").splitlines()] for name in FILES)
     own = [row for row in prompts if row["split"] == "measure" and row["label"] != "none"]
+    for one in experts:
+        lines = (ROOT / "recipes" / one.name / "handwritten.jsonl").read_text(encoding="utf-8").splitlines()
+        own += [{"text": json.loads(line)["prompt"], "label": one.name} for line in lines]
     chosen = [[one.name for one in policy.decide(row["text"]).experts] for row in own]
     bench.results.add("experts_acc", [names == [row["label"]] for names, row in zip(chosen, own, strict=True)], 100)
     bench.results.add("false_attach", [not policy.decide(row["text"]).abstained for row in general], 100)
+
+
+def curves_case(bench: Bench, name: str) -> None:
+    """A table of ``bench_router_curves``."""
+    title, rows = TABLES[name]
+    bench.results.tables[name] = markdown(title, list(rows(bench)))
+    print(bench.results.tables[name], flush=True)
 
 
 FILES = ("routing_prompts.jsonl", "general_prompts.jsonl")
@@ -242,16 +224,16 @@ def latency_case(bench: Bench, experts: int) -> None:
     each = min(5, len(texts) // experts)
     train = [(text, f"ns/e{at // each:04d}") for at, text in enumerate(texts[: each * experts])]
     held = [(f"{text} please", label) for text, label in train[:: max(len(train) // 320, 1)]]
-    inputs = _inputs(train, held, bench.reader)
+    inputs = fit_inputs(train, held, bench.reader)
     policy = RoutingPolicy(EmbeddingRouter(inputs.candidates, bench.encoder, bench.cache), fitted=inputs.fit())
     asked = [text for text, _ in task.test if 6 <= len(text.split()) <= 12][:220]
-    seconds = []
+    taken = []
     for text in asked:
-        started = time.perf_counter()
+        started = time.perf_counter(), time.thread_time()
         policy.decide(text)
-        seconds.append(1000 * (time.perf_counter() - started))
-    p50, p95 = float(np.quantile(seconds[20:], 0.5)), float(np.quantile(seconds[20:], 0.95))
-    bench.results.add(f"latency_p95_ms_{experts}", [p95], p50=p50)
+        taken.append((time.perf_counter() - started[0], time.thread_time() - started[1]))
+    (p50, cpu50), (p95, cpu95) = 1000 * np.quantile(taken[20:], [0.5, 0.95], axis=0)
+    bench.results.add(f"latency_p95_ms_{experts}", [float(p95)], p50=float(p50), cpu_p50=float(cpu50), cpu_p95=float(cpu95))
 
 
 CASES: dict[str, Callable[[Bench, int], None]] = {
@@ -259,10 +241,11 @@ CASES: dict[str, Callable[[Bench, int], None]] = {
     "clinc_val_10": lambda bench, seeds: clinc_case(bench, 10, seeds),
     "clinc_val_100": lambda bench, _: clinc_case(bench, 100, 1),
     "oos_auroc": lambda bench, _: far_case(bench),
-    "near_ood_auroc": lambda bench, _: near_case(bench),
+    "near_ood_auroc": lambda bench, seeds: near_case(bench, seeds),
     "nlupp_lrap": lambda bench, _: nlupp_case(bench),
     "stuffing_loss": lambda bench, _: disturbed_case(bench),
     "experts_acc": lambda bench, _: shipped_case(bench),
+    **{name: lambda bench, _, name=name: curves_case(bench, name) for name in TABLES},
     "latency_p95_ms_64": lambda bench, _: latency_case(bench, 64),
     "latency_p95_ms_1000": lambda bench, _: latency_case(bench, 1000),
     "latency_p95_ms_5000": lambda bench, _: latency_case(bench, 5000),
@@ -280,9 +263,9 @@ def table(cases: dict[str, dict[str, Any]]) -> str:
         if case not in cases:
             continue
         found = cases[case]
-        beside = " / ".join(f"{found[name]:.1f}" for name in ("constant", "keyword", "tfidf_lr", "semantic_router") if name in found)
         digits = 3 if abs(target) < 1 else 1
-        median = f" (p50 {found['p50']:.1f})" if "p50" in found else ""
+        beside = " / ".join(f"{found[name]:.{digits}f}" for name in ("constant", "keyword", "tfidf_lr", "semantic_router") if name in found)
+        median = " (p50 {p50:.1f}; in CPU time p50 {cpu_p50:.1f}, p95 {cpu_p95:.1f})".format(**found) if "p50" in found else ""
         interval = f"{found['low']:.{digits}f} to {found['high']:.{digits}f}" if found["n"] > 1 else "one run"
         limit = f"at most {-target:g}" if target < 0 else f"at least {target:g}"
         lines.append(f"| `{case}` | {found['value']:.{digits}f}{median} | {interval} | {limit} | {beside} |")
@@ -298,21 +281,29 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="draws of the few-shot case")
     parser.add_argument("--clinc-test", type=Path, help="a data_full.json of CLINC150; measure on its test and oos_test")
     parser.add_argument("--json", type=Path, help="write all numbers there; numbers that are there of other cases stay")
-    parser.add_argument("--write", type=Path, help="put the table between the marks of this page")
+    parser.add_argument("--write", type=Path, help="put the tables between the marks of this page")
     chosen = parser.parse_args()
     bench = Bench(chosen.data, chosen.cache, chosen.clinc_test)
     if chosen.json and chosen.json.is_file():
-        bench.results.cases = json.loads(chosen.json.read_text(encoding="utf-8"))
-    for name in chosen.cases.split(","):
+        earlier = json.loads(chosen.json.read_text(encoding="utf-8"))
+        bench.results = Results(earlier["cases"], earlier["tables"])
+    for name in filter(None, chosen.cases.split(",")):
         CASES[name](bench, chosen.seeds)
         if chosen.json:
-            chosen.json.write_text(json.dumps(bench.results.cases, indent=2), encoding="utf-8")
+            chosen.json.write_text(json.dumps(asdict(bench.results), indent=2), encoding="utf-8")
     print(table(bench.results.cases))
     if chosen.write:
         page = chosen.write.read_text(encoding="utf-8")
-        head, mark, rest = page.partition("<!-- bench_router -->\n")
-        tail = rest.partition("<!-- end -->")[2]
-        chosen.write.write_text(f"{head}{mark}{table(bench.results.cases)}\n<!-- end -->{tail}", encoding="utf-8")
+        page = _between(page, "bench_router", table(bench.results.cases))
+        page = _between(
+            page, "bench_router_curves", "\n\n".join(bench.results.tables[name] for name in TABLES if name in bench.results.tables)
+        )
+        chosen.write.write_text(page, encoding="utf-8")
+
+
+def _between(page: str, mark: str, text: str) -> str:
+    head, mark, rest = page.partition(f"<!-- {mark} -->\n")
+    return f"{head}{mark}{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
 
 
 if __name__ == "__main__":

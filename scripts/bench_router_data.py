@@ -86,8 +86,13 @@ def with_preamble(text: str, at: int) -> str:
 
 
 def with_two_typos(text: str, draw: random.Random) -> str:
-    """Two slips at random letters: swapped, lost, doubled by a neighbour on the keyboard, or replaced by one."""
-    for _ in range(2):
+    """What ``typo_acc`` measures."""
+    return with_typos(text, draw, 2)
+
+
+def with_typos(text: str, draw: random.Random, slips: int) -> str:
+    """Slips at random letters: swapped, lost, doubled by a neighbour on the keyboard, or replaced by one."""
+    for _ in range(slips):
         places = [at for at, letter in enumerate(text[:-1]) if letter.isalpha() and text[at + 1].isalpha()]
         if not places:
             return text

@@ -1,29 +1,56 @@
 """Many threads attach, generate, release and cancel at random; every answer is compared with one made alone, and memory must stay flat.
 
-Run: python scripts/soak.py [--minutes 30] [--seed 0] [--json]. It makes a tiny random model and adapters of its own; there is
-room for half of the adapters, so that they come and go all the time. The exit code is 1 if anything was wrong.
+Run: python scripts/soak.py [--minutes 30] [--seed 0] [--json]. It makes a tiny random model and adapters of all kinds; there is
+room for two thirds of them, so that they come and go all the time. The exit code is 1 if anything was wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import json
+import os
 import random
+import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTERS, THREADS, MIXES = 8, 4, 24
+LORAS, THREADS, MIXES = 6, 4, 28
 PROMPTS = ("a", "second prompt", "third, and longer than the others by far: " + "x" * 40, "what is it?")
 LENGTHS = (2, 5, 11)
-MEMORY_GROWTH = 24 << 20
-"""Bytes that this process may grow by behind the first quarter."""
+LONG = 40
+"""Tokens of an answer that is broken off."""
+SEEDS = (1, 2, 3)
+"""Neighbours, because row n of a batch draws from its seed + n."""
+MEMORY_GROWTH = 16 << 20
+"""Bytes by which the last quarter may lie above the second."""
+PATIENCE = 120
+"""Seconds that the threads have to come to an end; if they do not, they wait for each other."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What decides an answer."""
+
+    mix: int
+    prompt: str
+    length: int
+    seed: int | None = None
+    """``None`` is greedy."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Sampling options of it."""
+        drawn = {} if self.seed is None else {"temperature": 0.8, "top_p": 0.95, "seed": self.seed}
+        return {"max_new_tokens": self.length, **drawn}
 
 
 def main() -> int:
@@ -36,10 +63,12 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as folder:
         found = Soak(Path(folder), options.seed).run(options.minutes * 60)
-    wrong = found["mismatches"] or found["errors"] or found["references_left"] or found["grown_bytes"] > MEMORY_GROWTH
-    found["passed"] = not wrong
-    print(json.dumps(found, indent=2) if options.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
-    return int(bool(wrong))
+    print(json.dumps(found, indent=2) if options.json else "\n".join(f"{name}: {value}" for name, value in found.items()), flush=True)
+    if found["threads_left"]:
+        # They would keep the program from ending.
+        faulthandler.dump_traceback()
+        os._exit(1)
+    return int(not found["passed"])
 
 
 class Soak:
@@ -48,11 +77,12 @@ class Soak:
     def __init__(self, folder: Path, seed: int) -> None:
         from expert_kit.adapters import load_base
         from expert_kit.base_models.fingerprint import fingerprint_folder
-        from tests.support.tiny_model import write_adapter, write_tiny_model
+        from tests.support.tiny_model import write_tiny_model
 
         model = write_tiny_model(folder / "tiny")
         record = fingerprint_folder(model, "tiny")
-        self.adapters = [write_adapter(folder / f"adapter-{at}", model, seed=at, r=(2, 4, 8, 12)[at % 4]) for at in range(ADAPTERS)]
+        self.sums, self.others = write_adapters(folder, model)
+        self.adapters = [*self.sums, *self.others]
         self._load = lambda: load_base(model, record, device="cpu", dtype="float32")
         self.seed, self.counts, self.problems = seed, Counter[str](), list[str]()
         self.mixes = self._random_mixes(random.Random(seed))
@@ -61,24 +91,19 @@ class Soak:
         """Facts of a run of so long."""
         from expert_kit.inference import BatchLimits, ExpertEngine
 
-        wanted = self._reference()
-        engine = ExpertEngine(self._load(), limits=BatchLimits(rows=6, prefix_bytes=1 << 20))
-        engine.release(engine.attach_experts(self.adapters))
+        self.wanted = self._reference()
+        self.engine = engine = ExpertEngine(self._load(), limits=BatchLimits(rows=6, prefix_bytes=1 << 20))
         resident = engine._source.resident
-        engine.close()
-        resident.budget = self._bytes // 2
-        resident.parked_budget = self._bytes // 4
+        resident.budget, resident.parked_budget = self._bytes * 2 // 3, self._bytes // 4
         started = time.monotonic()
-        end = started + seconds
-        threads = [threading.Thread(target=self._work, args=(engine, wanted, self.seed + at, end)) for at in range(THREADS)]
+        threads = [threading.Thread(target=self._work, args=(self.seed + at, started + seconds), daemon=True) for at in range(THREADS)]
         for thread in threads:
             thread.start()
-        time.sleep(seconds / 4)
-        early = resident_bytes()
+        memory = watched(started, seconds)
         for thread in threads:
-            thread.join()
-        late = resident_bytes()
-        return {
+            thread.join(PATIENCE)
+        quarters = [statistics.median(part) for part in memory]
+        found = {
             "seconds": round(time.monotonic() - started),
             **dict(sorted(self.counts.items())),
             "mismatches": self.counts["mismatch"],
@@ -86,37 +111,48 @@ class Soak:
             "evictions": resident.stats.evictions,
             "loads": resident.stats.loads,
             "unparked": resident.stats.unparked,
+            "threads_left": sum(thread.is_alive() for thread in threads),
             "references_left": resident.references,
-            "grown_bytes": late - early,
+            "memory_mb_by_quarter": [round(one / (1 << 20), 1) for one in quarters],
+            "grown_bytes": round(quarters[-1] - quarters[1]),
         }
+        found |= {} if found["threads_left"] else self._left()
+        bad = ("mismatches", "errors", "threads_left", "references_left", "rows_left", "bytes_left")
+        found["passed"] = not any(found.get(name) for name in bad) and found["grown_bytes"] <= MEMORY_GROWTH
+        return found
+
+    def _left(self) -> dict[str, int]:
+        """What an engine still has that nobody uses and that was told to give up everything."""
+        self.engine.close()
+        scheduler, resident = self.engine._scheduler, self.engine._source.resident
+        rows = len(scheduler._running) + len(scheduler._waiting)
+        return {"rows_left": rows, "bytes_left": resident.nbytes + resident.parked_nbytes + scheduler.prefixes.nbytes}
 
     def _random_mixes(self, source: random.Random) -> list[dict[Path, float] | None]:
-        mixes: list[dict[Path, float] | None] = [None]
+        mixes: list[dict[Path, float] | None] = [None, *({other: 1.0} for other in self.others)]
         while len(mixes) < MIXES:
-            chosen = source.sample(self.adapters, source.choice((1, 1, 2, 3)))
+            chosen = source.sample(self.sums, source.choice((1, 1, 2, 3)))
             mixes.append({adapter: source.choice((1.0, 0.5, -0.25, 0.8)) for adapter in chosen})
         return mixes
 
-    def _reference(self) -> dict[tuple[int, str, int], str]:
+    def _reference(self) -> dict[Key, str]:
         """Answers of an engine that does one thing at a time and keeps nothing."""
         from expert_kit.inference import BatchLimits, ExpertEngine
 
         engine = ExpertEngine(self._load(), limits=BatchLimits(rows=1, prefix_bytes=0))
-        made = {}
-        for number, mix in enumerate(self.mixes):
-            for prompt in PROMPTS:
-                for length in LENGTHS:
-                    made[number, prompt, length] = engine.generate(prompt, mix, max_new_tokens=length).text
+        asked = [(length, None) for length in (*LENGTHS, LONG)] + [(LENGTHS[-1], seed) for seed in SEEDS]
+        keys = [Key(mix, prompt, *how) for mix in range(MIXES) for prompt in PROMPTS for how in asked]
+        made = {key: engine.generate(key.prompt, self.mixes[key.mix], **key.options).text for key in keys}
         self._bytes = engine._source.resident.nbytes
         return made
 
-    def _work(self, engine: Any, wanted: dict[tuple[int, str, int], str], seed: int, end: float) -> None:
+    def _work(self, seed: int, end: float) -> None:
         source = random.Random(seed)
-        actions = (self._generate, self._generate, self._batch, self._cancel, self._attach)
+        actions = (self._generate, self._generate, self._batch, self._stop, self._cancel, self._attach, self._prefetch, self._pin)
         while time.monotonic() < end and len(self.problems) < 20:
             action = source.choice(actions)
             try:
-                action(engine, wanted, source)
+                action(source)
                 self.counts[action.__name__.strip("_")] += 1
             except Exception as error:  # noqa: BLE001 - whatever it is, it is what this script looks for
                 if getattr(error, "code", "") == "adapters_over_budget":
@@ -124,46 +160,93 @@ class Soak:
                     self.counts["full"] += 1
                 else:
                     self.problems.append(f"{action.__name__}: {type(error).__name__}: {error}")
-            if sum(self.counts.values()) % 50 == 0:
-                gc.collect()
 
-    def _pick(self, source: random.Random) -> tuple[int, str, int]:
-        return source.randrange(MIXES), source.choice(PROMPTS), source.choice(LENGTHS)
+    def _pick(self, source: random.Random) -> Key:
+        mix, prompt = source.randrange(MIXES), source.choice(PROMPTS)
+        return source.choice((Key(mix, prompt, source.choice(LENGTHS)), Key(mix, prompt, LENGTHS[-1], source.choice(SEEDS))))
 
-    def _compare(self, key: tuple[int, str, int], wanted: dict[tuple[int, str, int], str], text: str) -> None:
-        if text != wanted[key]:
+    def _compare(self, what: object, text: str, wanted: str) -> None:
+        if text != wanted:
             self.counts["mismatch"] += 1
-            self.problems.append(f"{key}: {text!r}, alone {wanted[key]!r}")
+            self.problems.append(f"{what}: {text!r}, alone {wanted!r}")
 
-    def _generate(self, engine: Any, wanted: dict[tuple[int, str, int], str], source: random.Random) -> None:
-        key = number, prompt, length = self._pick(source)
-        self._compare(key, wanted, engine.generate(prompt, self.mixes[number], max_new_tokens=length).text)
+    def _generate(self, source: random.Random) -> None:
+        key = self._pick(source)
+        self._compare(key, self.engine.generate(key.prompt, self.mixes[key.mix], **key.options).text, self.wanted[key])
 
-    def _batch(self, engine: Any, wanted: dict[tuple[int, str, int], str], source: random.Random) -> None:
-        keys = [(source.randrange(MIXES), source.choice(PROMPTS), LENGTHS[1]) for _ in range(3)]
-        mixes = [self.mixes[number] for number, _, _ in keys]
-        answers = engine.generate([prompt for _, prompt, _ in keys], mixes, max_new_tokens=LENGTHS[1])
+    def _batch(self, source: random.Random) -> None:
+        seeds = source.choice(((None,) * len(SEEDS), SEEDS))
+        keys = [Key(source.randrange(MIXES), source.choice(PROMPTS), LENGTHS[-1], seed) for seed in seeds]
+        answers = self.engine.generate([key.prompt for key in keys], [self.mixes[key.mix] for key in keys], **keys[0].options)
         for key, answer in zip(keys, answers, strict=True):
-            self._compare(key, wanted, answer.text)
+            self._compare(key, answer.text, self.wanted[key])
 
-    def _cancel(self, engine: Any, wanted: dict[tuple[int, str, int], str], source: random.Random) -> None:
-        number, prompt, _ = self._pick(source)
-        stream = engine.stream(prompt, self.mixes[number], max_new_tokens=60)
-        for _ in range(source.randrange(3)):
-            next(stream)
+    def _stop(self, source: random.Random) -> None:
+        """Stop at a text of the answer itself."""
+        key = Key(source.randrange(MIXES), source.choice(PROMPTS), LENGTHS[-1])
+        whole = self.wanted[key]
+        stop = whole[len(whole) // 2 :][:2]
+        if stop:
+            text = self.engine.generate(key.prompt, self.mixes[key.mix], stop=(stop,), **key.options).text
+            self._compare((key, stop), text, whole[: whole.index(stop)])
+
+    def _cancel(self, source: random.Random) -> None:
+        """Leave a stream after some pieces; what came is the beginning of the answer."""
+        key = Key(source.randrange(MIXES), source.choice(PROMPTS), LONG)
+        stream = self.engine.stream(key.prompt, self.mixes[key.mix], **key.options)
+        came = "".join(event.text for _, event in zip(range(source.randrange(4)), stream, strict=False))
         stream.close()
+        self._compare(("cancelled", key), came, self.wanted[key][: len(came)])
 
-    def _attach(self, engine: Any, wanted: dict[tuple[int, str, int], str], source: random.Random) -> None:
-        handles = engine.attach_experts(source.sample(self.adapters, 2))
+    def _attach(self, source: random.Random) -> None:
+        handles = self.engine.attach_experts(source.sample(self.adapters, 2))
         try:
-            self._generate(engine, wanted, source)
+            self._generate(source)
         finally:
-            engine.release(handles)
+            self.engine.release(handles)
+
+    def _pin(self, source: random.Random) -> None:
+        handles = self.engine.attach_experts(source.sample(self.adapters, 1), pin=True)
+        self.engine.release(handles)
+        try:
+            self._generate(source)
+        finally:
+            self.engine.unpin(handles)
+
+    def _prefetch(self, source: random.Random) -> None:
+        """Work on while an expert is being loaded; then wait, so that its error is seen."""
+        future = self.engine.prefetch(source.sample(self.adapters, 1))
+        self._generate(source)
+        future.result(PATIENCE)
+
+
+def write_adapters(folder: Path, model: Path) -> tuple[list[Path], list[Path]]:
+    """What adds up, LoRA of several ranks and DoRA; and one each of IA3, prompt tuning and prefix tuning."""
+    from tests.support.kinds import write_dora, write_ia3, write_prefix, write_prompt
+    from tests.support.tiny_model import write_adapter
+
+    loras = [write_adapter(folder / f"lora-{at}", model, seed=at, r=(2, 4, 8, 12)[at % 4]) for at in range(LORAS)]
+    doras = [write_dora(folder / f"dora-{at}", model, seed=at) for at in range(2)]
+    return [*loras, *doras], [
+        write_ia3(folder / "ia3", model),
+        write_prompt(folder / "prompt", model),
+        write_prefix(folder / "prefix", model),
+    ]
+
+
+def watched(started: float, seconds: float) -> list[list[int]]:
+    """Memory of this process, twenty times a quarter of the run, quarter by quarter; returns when the time is over."""
+    found: list[list[int]] = [[], [], [], []]
+    for at in range(80):
+        time.sleep(max(0.0, started + seconds * (at + 1) / 80 - time.monotonic()))
+        if at % 5 == 4:
+            gc.collect()
+        found[at // 20].append(resident_bytes())
+    return found
 
 
 def resident_bytes() -> int:
     """Memory of this process now (Linux)."""
-    gc.collect()
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
 

@@ -1,15 +1,15 @@
 """Loads base models; checks adapters, attaches and detaches them."""
 
-from expert_kit.adapters.base_model import BaseModel, load_base, pick_device, prefers_bfloat16
+from expert_kit.adapters.base_model import BaseModel, load_base, pick_device, pick_dtype, prefers_bfloat16
 from expert_kit.adapters.besides import SlotKind
 from expert_kit.adapters.chat import chat_ids, plain_ids
 from expert_kit.adapters.groups import LinearGroup, group_linears
 from expert_kit.adapters.kinds import AnyAdapter, read_adapter
-from expert_kit.adapters.lora import Adapter, Gain, LoraWeights, combined, read_lora
-from expert_kit.adapters.plans import RowMix, RowPlan
+from expert_kit.adapters.lora import Adapter, Gain, LoraWeights, combined, read_lora, summed
+from expert_kit.adapters.plans import RowPlan
 from expert_kit.adapters.probe import Logits, probe_logits, probe_prompts
 from expert_kit.adapters.quantization import QUANTIZATIONS
-from expert_kit.adapters.slot_table import ParkedSlot, Slot, SlotTable
+from expert_kit.adapters.slot_table import ParkedSlot, RowMix, Slot, SlotTable
 from expert_kit.adapters.slots import SlotLinear, base_layers, install_slots
 from expert_kit.adapters.soft_prompt import SoftPrompt
 from expert_kit.adapters.tensors import read_tensors
@@ -38,6 +38,7 @@ __all__ = [
     "install_slots",
     "load_base",
     "pick_device",
+    "pick_dtype",
     "plain_ids",
     "prefers_bfloat16",
     "probe_logits",
@@ -45,4 +46,5 @@ __all__ = [
     "read_adapter",
     "read_lora",
     "read_tensors",
+    "summed",
 ]

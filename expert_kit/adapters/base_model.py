@@ -33,6 +33,11 @@ class BaseModel:
         """Where the weights are."""
         return self.model.device
 
+    @property
+    def dtype(self) -> str:
+        """A key of ``DTYPES``: the type of weights and activations."""
+        return str(self.model.dtype).removeprefix("torch.")
+
 
 def pick_device(name: str = "auto") -> torch.device:
     """``cpu``, ``cuda`` or ``mps``; ``auto`` takes an accelerator if there is one.
@@ -51,7 +56,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def prefers_bfloat16(device: str = "auto") -> bool:
-    """Whether training is faster in bfloat16: accelerators that know it, and processors with matrix units for it (AMX).
+    """Whether bfloat16 is faster than float32: accelerators that know it, and processors with matrix units for it (AMX).
 
     Other processors multiply float32 up to twice as fast, those with AVX-512 instructions for bfloat16 included.
     """
@@ -61,33 +66,45 @@ def prefers_bfloat16(device: str = "auto") -> bool:
     return kind == "mps" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def load_base(folder: Path, record: BaseRecord, *, device: str = "auto", dtype: str = "bfloat16", quantization: str = "none") -> BaseModel:
+def pick_dtype(name: str = "auto", *, device: str = "auto", quantization: str = "none") -> str:
+    """A key of ``DTYPES``; ``auto`` is what the quantization wants, else what the device multiplies fastest (``prefers_bfloat16``).
+
+    Raises:
+        UsageError: ``dtype_unknown``, ``quantization_unknown``.
+    """
+    if quantization not in QUANTIZATIONS:
+        raise UsageError(
+            f"unknown quantization {quantization!r}", hint=f"use one of {', '.join(QUANTIZATIONS)}", code="quantization_unknown"
+        )
+    if name == "auto":
+        return QUANTIZATIONS[quantization].dtype or ("bfloat16" if prefers_bfloat16(device) else "float32")
+    if name not in DTYPES:
+        raise UsageError(f"unknown dtype {name!r}", hint=f"use auto or one of {', '.join(DTYPES)}", code="dtype_unknown")
+    return name
+
+
+def load_base(folder: Path, record: BaseRecord, *, device: str = "auto", dtype: str = "auto", quantization: str = "none") -> BaseModel:
     """Load a base from its folder; no network, no code from the folder.
 
     Args:
         folder: config, safetensors and tokenizer files.
         record: the folder's record, as the base store keeps it.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        dtype: of weights and activations: ``bfloat16``, ``float32`` or ``float16``.
+        dtype: of weights and activations: ``bfloat16``, ``float32``, ``float16``, or ``auto``, see :func:`pick_dtype`.
         quantization: a key of ``QUANTIZATIONS``; embeddings stay in ``dtype``.
 
     Raises:
         UsageError: an unknown word, or a quantization that this device cannot run.
         BaseModelError: the folder cannot be loaded. CapacityError: it does not fit into memory.
     """
-    if dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}", hint=f"use one of {', '.join(DTYPES)}", code="dtype_unknown")
-    if quantization not in QUANTIZATIONS:
-        raise UsageError(
-            f"unknown quantization {quantization!r}", hint=f"use one of {', '.join(QUANTIZATIONS)}", code="quantization_unknown"
-        )
+    number_type = DTYPES[pick_dtype(dtype, device=device, quantization=quantization)]
     target = pick_device(device)
     scheme = QUANTIZATIONS[quantization]
-    options: dict[str, Any] = scheme.load_options(target, DTYPES[dtype])
+    options: dict[str, Any] = scheme.load_options(target, number_type)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, loading = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, dtype=DTYPES[dtype], output_loading_info=True, **options
+            folder, local_files_only=True, trust_remote_code=False, dtype=number_type, output_loading_info=True, **options
         )
         _check_complete(folder, loading)
         model = scheme.convert(model.to(target) if not options else model)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from expert_kit.adapters.besides import SlotKind
 from expert_kit.adapters.groups import LinearGroup
-from expert_kit.adapters.lora import Gain, combined
+from expert_kit.adapters.lora import Gain, combined, summed
 from expert_kit.adapters.slot_table import Slot
 
 
@@ -69,12 +70,16 @@ def _stacked(rows: Sequence[torch.Tensor | None], neutral: float) -> torch.Tenso
 
 
 def gains_of(mix: Sequence[tuple[Slot, float]]) -> Mapping[str, Gain]:
-    """Gains of all experts of a row; several have some only where each does nothing but scale."""
-    found = [slot.gains for slot, _ in mix if slot.gains]
-    if len(found) < 2:
-        return found[0] if found else {}
-    paths = sorted({path for gains in found for path in gains})
-    return {path: combined(gains[path] for gains in found if path in gains) for path in paths}
+    """Gains of all experts of a row: those of IA3 are multiplied, those of DoRA are parts of the weighted sum."""
+    found = [(slot.gains, weight) for slot, weight in mix if slot.gains]
+    if len(found) == 1 and found[0][1] == 1:
+        return found[0][0]
+    scales = all(slot.kind is SlotKind.SCALE for slot, _ in mix if slot.gains)
+    made = {}
+    for path in sorted({path for gains, _ in found for path in gains}):
+        own, weights = zip(*((gains[path], weight) for gains, weight in found if path in gains), strict=True)
+        made[path] = combined(own) if scales else summed(own, weights)
+    return made
 
 
 def gain_passes(gains: Sequence[Mapping[str, Gain]]) -> tuple[GainPass, ...]:

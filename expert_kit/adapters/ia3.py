@@ -13,7 +13,7 @@ from expert_kit.errors import IncompatibleAdapterError
 
 
 def read_ia3(
-    data: bytes, spec: AdapterSpec, linears: Sequence[Linear], *, device: torch.device, dtype: torch.dtype
+    data: bytes | memoryview, spec: AdapterSpec, linears: Sequence[Linear], *, device: torch.device, dtype: torch.dtype
 ) -> dict[str, LoraWeights]:
     """Read the safetensors bytes of an IA3 adapter; arguments as for ``read_lora``.
 

@@ -13,7 +13,7 @@ AnyAdapter = Adapter | SoftPrompt
 """What changes layers, by module path; or what stands before the text."""
 
 
-def read_adapter(data: bytes, spec: AdapterSpec, base: BaseModel) -> AnyAdapter:
+def read_adapter(data: bytes | memoryview, spec: AdapterSpec, base: BaseModel) -> AnyAdapter:
     """Read the safetensors bytes of an adapter for a loaded base, on its device and in its type.
 
     Args:

@@ -43,6 +43,16 @@ def combined(gains: Iterable[Gain]) -> Gain:
     return Gain(factor, shift, reads)
 
 
+def summed(gains: Sequence[Gain], weights: Sequence[float]) -> Gain:
+    """What a weighted sum of DoRA adapters does to an output: of each its difference to the base, times its weight."""
+    if len(gains) == 1 and weights[0] == 1:
+        return gains[0]
+    factors = [gain.factor for gain in gains if gain.factor is not None]
+    shifts = [weight * gain.shift for gain, weight in zip(gains, weights, strict=True) if gain.shift is not None]
+    differences = torch.stack([weight * (factor - 1) for factor, weight in zip(factors, weights, strict=True)])
+    return Gain(1 + differences.sum(dim=0), torch.stack(shifts).sum(dim=0) if shifts else None)
+
+
 def _times(one: torch.Tensor | None, other: torch.Tensor | None) -> torch.Tensor | None:
     return other if one is None else one if other is None else one * other
 
@@ -75,7 +85,7 @@ Adapter = Mapping[str, LoraWeights]
 
 
 def read_lora(
-    data: bytes,
+    data: bytes | memoryview,
     spec: AdapterSpec,
     linears: Sequence[Linear],
     *,

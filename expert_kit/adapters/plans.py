@@ -17,7 +17,8 @@ import torch
 from expert_kit.adapters.gain_passes import InputScales, gain_passes, gains_of, input_scales
 from expert_kit.adapters.groups import LinearGroup
 from expert_kit.adapters.lora import Adapter, LoraWeights
-from expert_kit.adapters.slot_table import Slot, SlotBlock
+from expert_kit.adapters.slot_table import RowMix, Slot
+from expert_kit.adapters.stacked_pass import stacked_pass
 
 ACTIVE: ContextVar[RowPlan | None] = ContextVar("expert_kit_row_plan", default=None)
 """The plan in force for the running thread."""
@@ -25,8 +26,8 @@ ACTIVE: ContextVar[RowPlan | None] = ContextVar("expert_kit_row_plan", default=N
 _WIDE_RANKS = 64
 """With more ranks than these the zeros beside the factors cost more than the calls that they save."""
 
-RowMix = tuple[tuple[Slot, float], ...]
-"""Slots of one row and their weights; empty for the base."""
+_STEP_TOKENS = 32
+"""With more tokens than these a pass is one over a prompt, which comes once: nothing is prepared for it."""
 
 
 class Pass(Protocol):
@@ -73,7 +74,7 @@ class RowPlan:
         if mixes and mixes[0] and all(mix == mixes[0] for mix in mixes):
             return cls((*passes, DensePass(_mixed(mixes[0]), None)), len(mixes), slots, inputs)
         blocks = list({id(slot.block): slot.block for slot in slots if slot.members}.values())
-        return cls((*passes, *(_stacked_pass(block, mixes) for block in blocks)), len(mixes), slots, inputs)
+        return cls((*passes, *(stacked_pass(block, mixes) for block in blocks)), len(mixes), slots, inputs)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -99,21 +100,21 @@ class GroupFactors(NamedTuple):
 
     a: torch.Tensor
     parts: tuple[tuple[int, slice, torch.Tensor], ...]
-    wide: torch.Tensor | None = None
-    """All B of the parts as one matrix (rows of A, outputs of all members), zeros elsewhere."""
 
 
-def _fast(factors: GroupFactors | None, group: LinearGroup, x: torch.Tensor) -> GroupFactors | None:
-    """A processor multiplies one row by small float32 matrices several times faster than by bfloat16 ones, and by one than by three."""
-    if factors is None or x.device.type != "cpu":
-        return factors
-    a, parts = factors.a.float(), tuple((member, rows, bt.float()) for member, rows, bt in factors.parts)
-    if len(parts) == 1 or len(a) > _WIDE_RANKS:
-        return GroupFactors(a, parts)
-    wide = torch.zeros(len(a), group.rows)
-    for member, rows, bt in parts:
+def _fast(factors: GroupFactors) -> GroupFactors:
+    """A processor multiplies a few rows by small float32 matrices several times faster than by bfloat16 ones."""
+    return GroupFactors(factors.a.float(), tuple((member, rows, bt.float()) for member, rows, bt in factors.parts))
+
+
+def _wide(factors: GroupFactors, group: LinearGroup) -> torch.Tensor | None:
+    """All B of the parts as one matrix (rows of A, outputs of all members), zeros elsewhere; ``None`` where that does not pay."""
+    if len(factors.parts) == 1 or len(factors.a) > _WIDE_RANKS:
+        return None
+    wide = factors.a.new_zeros(len(factors.a), group.rows)
+    for member, rows, bt in factors.parts:
         wide[rows, group.members[member].start : group.members[member].end] = bt
-    return GroupFactors(a, parts, wide)
+    return wide
 
 
 class _FindFactors(Protocol):
@@ -127,25 +128,42 @@ class DensePass:
     find: _FindFactors
     some: tuple[int, ...] | None
     _found: dict[LinearGroup, GroupFactors | None] = field(default_factory=dict)
+    _fast: dict[LinearGroup, GroupFactors] = field(default_factory=dict)
+    _wide: dict[LinearGroup, torch.Tensor | None] = field(default_factory=dict)
 
     def add(self, group: LinearGroup, x: torch.Tensor, ys: Sequence[torch.Tensor], whole: torch.Tensor | None = None) -> None:
         """See ``Pass``."""
         if group not in self._found:
-            self._found[group] = _fast(self.find(group), group, x)
+            self._found[group] = self.find(group)
         factors = self._found[group]
         if factors is None:
             return
+        if x.device.type == "cpu" and x.shape[:-1].numel() <= _STEP_TOKENS:
+            if group not in self._fast:
+                self._fast[group] = _fast(factors)
+            factors = self._fast[group]
         index = None if self.some is None else torch.tensor(self.some, device=x.device)
         inner = torch.nn.functional.linear((x if index is None else x[index]).to(factors.a.dtype), factors.a)
-        if factors.wide is not None and whole is not None and index is None:
-            whole.add_(inner @ factors.wide)
-            return
+        if whole is not None and index is None:
+            if group not in self._wide:
+                self._wide[group] = _wide(factors, group)
+            wide = self._wide[group]
+            if wide is not None:
+                _add_product(whole, inner, wide)
+                return
         for member, rows, bt in factors.parts:
-            delta = inner[..., rows] @ bt
             if index is None:
-                ys[member].add_(delta)
+                _add_product(ys[member], inner[..., rows], bt)
             else:
-                ys[member].index_add_(0, index, delta.to(x.dtype))
+                ys[member].index_add_(0, index, (inner[..., rows] @ bt).to(x.dtype))
+
+
+def _add_product(y: torch.Tensor, inner: torch.Tensor, bt: torch.Tensor) -> None:
+    """``y += inner @ bt``, in one step where types and places allow."""
+    if y.dtype == bt.dtype and y.is_contiguous():
+        y.view(-1, y.shape[-1]).addmm_(inner.reshape(-1, len(bt)), bt)
+    else:
+        y.add_(inner @ bt)
 
 
 def _loose(adapter: Adapter) -> _FindFactors:
@@ -177,106 +195,6 @@ def _joined(experts: Sequence[tuple[dict[int, LoraWeights], float]]) -> GroupFac
         stack += [factors.a for factors, _ in there]
         start = end
     return GroupFactors(stack[0] if len(stack) == 1 else torch.cat(stack), tuple(parts))
-
-
-@dataclass(eq=False)
-class StackedPass:
-    """The adapters of one block, each on rows of its own.
-
-    Entries are pairs of a slot and one of its rows, as many for every slot; ``gather`` names their rows. Every row takes back as
-    many entries with weights. What fills up is a row's own entry once more, with weight 0, so that numbers of one row never
-    reach another.
-    """
-
-    block: SlotBlock
-    storage: torch.Tensor
-    """(slots, numbers): a range of the block, or a copy of the active slots where most of a range would be idle."""
-    members: frozenset[str]
-    """What any of the slots changes."""
-    gather: torch.Tensor
-    take: torch.Tensor
-    weights: torch.Tensor
-    """(rows, 1, entries of a row)"""
-    some: torch.Tensor | None
-    """The rows that take part; ``None`` for all."""
-
-    def __post_init__(self) -> None:
-        """Find out which steps can be left out."""
-        self._in_order = self.some is None and torch.equal(self.gather, torch.arange(len(self.weights), device=self.gather.device))
-        self._plain = self.weights.shape[2] == 1 and bool((self.weights == 1).all())
-        self._straight = self._in_order and torch.equal(self.gather, self.take) and self._plain
-        self._views: dict[LinearGroup, tuple[torch.Tensor, list[tuple[int, slice, torch.Tensor]]]] = {}
-
-    def add(self, group: LinearGroup, x: torch.Tensor, ys: Sequence[torch.Tensor], whole: torch.Tensor | None = None) -> None:
-        """See ``Pass``."""
-        a, parts = self._factors(group)
-        if not parts:
-            return
-        tokens = x.shape[1:-1].numel()
-        slots = self.storage.shape[0]
-        entries = x if self._in_order else x.index_select(0, self.gather)
-        inner = torch.bmm(entries.reshape(slots, -1, group.columns), a)
-        for member, rows, bt in parts:
-            y = ys[member]
-            if self._straight and tokens == 1:
-                y.view(slots, 1, -1).baddbmm_(inner[..., rows], bt)
-                continue
-            delta = self._taken(torch.bmm(inner[..., rows], bt), tokens).view(-1, *y.shape[1:])
-            if self.some is None:
-                y.add_(delta)
-            else:
-                y.index_add_(0, self.some, delta)
-
-    def _taken(self, delta: torch.Tensor, tokens: int) -> torch.Tensor:
-        """(slots, entries * tokens, out) -> (rows that take part, tokens * out)."""
-        picked = delta.view(-1, tokens * delta.shape[-1]).index_select(0, self.take)
-        if self._plain:
-            return picked
-        return torch.bmm(self.weights, picked.view(len(self.weights), self.weights.shape[2], -1))[:, 0]
-
-    def _factors(self, group: LinearGroup) -> tuple[torch.Tensor, list[tuple[int, slice, torch.Tensor]]]:
-        if group not in self._views:
-            a, bts = self.block.stacked(self.storage, group)
-            rank = self.block.rank
-            parts = [(at, slice(at * rank, (at + 1) * rank), bt) for at, bt in enumerate(bts) if group.members[at].path in self.members]
-            self._views[group] = a.transpose(1, 2), parts
-        return self._views[group]
-
-
-def _stacked_pass(block: SlotBlock, mixes: Sequence[RowMix]) -> StackedPass:
-    """Lay out the entries of one block."""
-    by_slot: dict[int, list[int]] = {}
-    for row, mix in enumerate(mixes):
-        for slot, _ in mix:
-            if slot.block is block:
-                by_slot.setdefault(slot.index, []).append(row)
-    device = block.rows.device
-    storage, order = _active_storage(block, sorted(by_slot))
-    deep = max(len(rows) for rows in by_slot.values())
-    filled = {index: rows + [rows[-1]] * (deep - len(rows)) for index, rows in by_slot.items()}
-    gather = [row for index in order for row in filled.get(index, [0] * deep)]
-    some = [row for row, mix in enumerate(mixes) if any(slot.block is block for slot, _ in mix)]
-    wide = max(sum(slot.block is block for slot, _ in mix) for mix in mixes)
-    take, weights = [], []
-    for row in some:
-        own = [
-            (order.index(slot.index) * deep + by_slot[slot.index].index(row), weight) for slot, weight in mixes[row] if slot.block is block
-        ]
-        own += [(own[0][0], 0.0)] * (wide - len(own))
-        take += [entry for entry, _ in own]
-        weights.append([[weight for _, weight in own]])
-    return StackedPass(
-        block, storage, frozenset().union(*(block.members[index] for index in by_slot)),
-        torch.tensor(gather, device=device), torch.tensor(take, device=device), torch.tensor(weights, device=device, dtype=storage.dtype),
-        None if len(some) == len(mixes) else torch.tensor(some, device=device),
-    )  # fmt: skip
-
-
-def _active_storage(block: SlotBlock, active: list[int]) -> tuple[torch.Tensor, list[int]]:
-    first, end = active[0], active[-1] + 1
-    if 2 * len(active) >= end - first:
-        return block.rows[first:end], list(range(first, end))
-    return block.rows[torch.tensor(active, device=block.rows.device)], active
 
 
 def _unless_all(rows: list[int], count: int) -> tuple[int, ...] | None:

@@ -1,7 +1,8 @@
 """Smaller weights for the frozen base: which formats there are, and our two weight-only ones.
 
 ``int8`` and ``int4`` keep the linear layers in PyTorch's own packed formats (CPU kernels ``_weight_int8pack_mm`` and
-``_weight_int4pack_mm_for_cpu``); ``bnb-8bit`` and ``bnb-4bit`` are the layers of bitsandbytes.
+``_weight_int4pack_mm_for_cpu``); ``bnb-8bit`` and ``bnb-4bit`` are the layers of bitsandbytes. The packed kernels are made for
+bfloat16 and many times slower in float32, so they get and give that, whatever type the rest of the model has.
 """
 
 from __future__ import annotations
@@ -21,16 +22,23 @@ INT4_GROUP = 32
 """Input columns that share a scale; divides the layer sizes of all known bases (576 is no multiple of 128)."""
 
 
+_EXPANDED_ROWS = 32
+"""From so many rows a processor without matrix units is faster with the weights as float32 than with the packed kernel."""
+_HAS_MATRIX_UNITS = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
 @dataclass(frozen=True)
 class Quantization:
     """One format: extra arguments of ``from_pretrained``, then what to do with the loaded model."""
 
     load_options: Callable[[torch.device, torch.dtype], dict[str, Any]]
     convert: Callable[[Any], Any]
+    dtype: str | None = None
+    """What its kernels want the whole model to be; ``None`` leaves it to the device."""
 
 
 class Int8Linear(nn.Module):
-    """Weight-only int8, one scale per output row, symmetric. ``weight`` (out, in) int8, ``scales`` (out,) in the activation type."""
+    """Weight-only int8, one scale per output row, symmetric. ``weight`` (out, in) int8, ``scales`` (out,) bfloat16."""
 
     weight: torch.Tensor
     scales: torch.Tensor
@@ -38,15 +46,19 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        scales = (linear.weight.float().abs().amax(dim=1) / 127).clamp(min=1e-8)
-        self.register_buffer("weight", (linear.weight.float() / scales[:, None]).round().clamp(-127, 127).to(torch.int8))
-        self.register_buffer("scales", scales.to(linear.weight.dtype))
+        scales = (linear.weight.float().abs().amax(dim=1) / 127).clamp(min=1e-8).bfloat16()
+        self.register_buffer("weight", (linear.weight.float() / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8))
+        self.register_buffer("scales", scales)
         self.bias = linear.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) -> (..., out)."""
         flat = x.reshape(-1, self.in_features)
-        y = torch.ops.aten._weight_int8pack_mm(flat, self.weight, self.scales).view(*x.shape[:-1], self.out_features)
+        if len(flat) < _EXPANDED_ROWS or _HAS_MATRIX_UNITS:
+            y = torch.ops.aten._weight_int8pack_mm(flat.bfloat16(), self.weight, self.scales)
+        else:
+            y = nn.functional.linear(flat.float(), self.weight.float()).mul_(self.scales)
+        y = y.to(x.dtype).view(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y + self.bias
 
     def dequantized(self) -> torch.Tensor:
@@ -71,29 +83,28 @@ class Int4Linear(nn.Module):
             )
         groups = linear.weight.float().reshape(self.out_features, -1, INT4_GROUP)
         low, high = groups.amin(dim=2), groups.amax(dim=2)
-        scales = ((high - low) / 15).clamp(min=1e-6).to(linear.weight.dtype).float()
+        scales = ((high - low) / 15).clamp(min=1e-6).bfloat16().float()
         # The kernel computes (q - 8) * scale + zero.
-        zeros = (low + 8 * scales).to(linear.weight.dtype).float()
+        zeros = (low + 8 * scales).bfloat16().float()
         levels = ((groups - zeros[..., None]) / scales[..., None]).round().add(8).clamp(0, 15).to(torch.int32)
         self.register_buffer(
             "packed", torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels.reshape(self.out_features, -1).contiguous(), 1)
         )
         both = torch.stack([scales, zeros], dim=2).transpose(0, 1).contiguous()
-        self.register_buffer("scales_and_zeros", both.to(linear.weight.dtype))
+        self.register_buffer("scales_and_zeros", both.bfloat16())
         self.bias = linear.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) -> (..., out)."""
-        flat = x.reshape(-1, self.in_features)
+        flat = x.reshape(-1, self.in_features).bfloat16()
         y = torch.ops.aten._weight_int4pack_mm_for_cpu(flat, self.packed, INT4_GROUP, self.scales_and_zeros)
-        y = y.view(*x.shape[:-1], self.out_features)
+        y = y.to(x.dtype).view(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y + self.bias
 
     def dequantized(self) -> torch.Tensor:
         """The weight (out, in) that the layer stands for, float32: the layer applied to the unit vectors."""
-        unit = torch.eye(self.in_features, dtype=self.scales_and_zeros.dtype)
-        bias = 0.0 if self.bias is None else self.bias.float()
-        return (self.forward(unit).float() - bias).T.contiguous()
+        unit = torch.eye(self.in_features, dtype=torch.bfloat16)
+        return torch.ops.aten._weight_int4pack_mm_for_cpu(unit, self.packed, INT4_GROUP, self.scales_and_zeros).float().T.contiguous()
 
 
 def fused_linear(layers: Sequence[nn.Module]) -> nn.Module | None:
@@ -167,6 +178,6 @@ QUANTIZATIONS: dict[str, Quantization] = {
     "none": Quantization(_nothing, _unchanged),
     "int8": Quantization(_packed_on_cpu, _replace_linears(Int8Linear)),
     "int4": Quantization(_packed_on_cpu, _replace_linears(Int4Linear)),
-    "bnb-8bit": Quantization(_bitsandbytes(8), _unchanged),
-    "bnb-4bit": Quantization(_bitsandbytes(4), _unchanged),
+    "bnb-8bit": Quantization(_bitsandbytes(8), _unchanged, dtype="bfloat16"),
+    "bnb-4bit": Quantization(_bitsandbytes(4), _unchanged, dtype="bfloat16"),
 }

@@ -69,6 +69,10 @@ class Slot:
         return SlotKind.GAIN_AND_SUM if self.members else SlotKind.SCALE
 
 
+RowMix = tuple[tuple[Slot, float], ...]
+"""Slots of one row and their weights; empty for the base."""
+
+
 @dataclass(frozen=True, eq=False)
 class ParkedSlot:
     """A slot's numbers outside of its block, scaled and padded already."""

@@ -32,7 +32,7 @@ class SoftPrompt:
         return (0 if self.embeddings is None else self.embeddings.nbytes) + sum(keys.nbytes + values.nbytes for keys, values in self.layers)
 
 
-def read_soft_prompt(data: bytes, spec: AdapterSpec, linears: Sequence[Linear], model: PreTrainedModel) -> SoftPrompt:
+def read_soft_prompt(data: bytes | memoryview, spec: AdapterSpec, linears: Sequence[Linear], model: PreTrainedModel) -> SoftPrompt:
     """Read the safetensors bytes of prompt tuning or prefix tuning for a model, in the type of its weights.
 
     Raises:

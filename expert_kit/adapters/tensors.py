@@ -18,7 +18,7 @@ PREFIX = "base_model.model."
 _TORCH_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def read_tensors(data: bytes) -> dict[str, torch.Tensor]:
+def read_tensors(data: bytes | memoryview) -> dict[str, torch.Tensor]:
     """Tensors of a safetensors file as views of its bytes: nothing is copied, and nobody may write to them.
 
     Raises:
@@ -26,12 +26,10 @@ def read_tensors(data: bytes) -> dict[str, torch.Tensor]:
     """
     try:
         start = 8 + int.from_bytes(data[:8], "little")
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The given buffer is not writable")
-            body = torch.frombuffer(data, dtype=torch.uint8, offset=start)
+        body = _from(data, start)
         # Each entry becomes its tensor as it is read. A thousand entries that wait for that would set off the garbage
         # collector, which then looks through all that torch has imported: several times as long as the rest of this.
-        tensors: dict[str, torch.Tensor] = json.loads(data[8:start], object_hook=partial(_view, body, {}))
+        tensors: dict[str, torch.Tensor] = json.loads(bytes(data[8:start]), object_hook=partial(_view, body, {}))
         tensors.pop("__metadata__", None)
         if not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
             raise ValueError("an entry of the header is no tensor")
@@ -40,7 +38,7 @@ def read_tensors(data: bytes) -> dict[str, torch.Tensor]:
         raise IncompatibleAdapterError(f"not the safetensors file of an adapter: {error}", code="tensor_header") from error
 
 
-def read_exactly(data: bytes, spec: AdapterSpec, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+def read_exactly(data: bytes | memoryview, spec: AdapterSpec, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     """The same, if these are their names and shapes.
 
     Raises:
@@ -62,14 +60,25 @@ def read_exactly(data: bytes, spec: AdapterSpec, wanted: Mapping[str, tuple[int,
     return tensors
 
 
+def _from(data: bytes | memoryview, start: int) -> torch.Tensor:
+    if not memoryview(data).readonly:
+        return torch.frombuffer(data, dtype=torch.uint8, offset=start)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given buffer is not writable")
+        return torch.frombuffer(data, dtype=torch.uint8, offset=start)
+
+
 def _view(body: torch.Tensor, typed: dict[torch.dtype, torch.Tensor], entry: dict[str, Any]) -> torch.Tensor | dict[str, Any]:
     if not isinstance(entry.get("dtype"), str):
         return entry  # the header itself, or its metadata
     dtype, shape, (begin, end) = _TORCH_DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
-    if begin % dtype.itemsize or end - begin != math.prod(shape) * dtype.itemsize:
+    size = dtype.itemsize
+    if begin % size or end - begin != math.prod(shape) * size:
         raise ValueError("the place of a tensor does not fit its shape")
     if dtype not in typed:
-        typed[dtype] = body[: body.numel() // dtype.itemsize * dtype.itemsize].view(dtype)
+        typed[dtype] = body[: body.numel() // size * size].view(dtype)
     # One call of torch for each tensor: there are hundreds, and slices of slices take three times as long.
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    return typed[dtype].as_strided(shape, strides, begin // dtype.itemsize)
+    strides = [1] if shape else []
+    for extent in shape[:0:-1]:
+        strides.insert(0, strides[0] * extent)
+    return typed[dtype].as_strided(shape, strides, begin // size)

@@ -4,9 +4,9 @@ from expert_kit.archive.adapter_check import check_adapter, check_config, expect
 from expert_kit.archive.adapter_config import config_of_spec, spec_of_config
 from expert_kit.archive.conversion import accuracy_change, to_bfloat16
 from expert_kit.archive.examples import RoutingExample, check_examples, parse_examples
-from expert_kit.archive.gate import pass_gate
+from expert_kit.archive.gate import is_general, pass_gate, weights_digests
 from expert_kit.archive.layout import ATTESTATIONS, SIGNATURES, Entry
-from expert_kit.archive.package import ProbeMaker, build_manifest, package
+from expert_kit.archive.package import ProbeMaker, build_manifest, check_without_adapter, pack, package
 from expert_kit.archive.probe import (
     MAX_PROBE_IDS,
     PROBE_PROMPTS,
@@ -22,7 +22,7 @@ from expert_kit.archive.probe import (
 from expert_kit.archive.problems import Problem, Severity
 from expert_kit.archive.reader import ArchiveReader
 from expert_kit.archive.safetensors_header import TensorInfo, is_finite, parse_header, write_header
-from expert_kit.archive.source import ManifestSource, load_source
+from expert_kit.archive.source import ManifestSource, load_source, with_report
 from expert_kit.archive.validate import validate, validate_reader
 from expert_kit.archive.writer import replace_meta, write_archive
 
@@ -50,11 +50,14 @@ __all__ = [
     "check_config",
     "check_examples",
     "check_probe",
+    "check_without_adapter",
     "classify_probe",
     "config_of_spec",
     "expected_tensors",
     "is_finite",
+    "is_general",
     "load_source",
+    "pack",
     "package",
     "parse_examples",
     "parse_header",
@@ -66,6 +69,8 @@ __all__ = [
     "to_bfloat16",
     "validate",
     "validate_reader",
+    "weights_digests",
+    "with_report",
     "write_archive",
     "write_header",
 ]

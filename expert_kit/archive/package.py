@@ -104,11 +104,7 @@ def pack(
     members, shared = _members(source), shared_adapter(adapters)
     for adapter in adapters.values():
         members |= adapter.members
-    problems = [problem for record in records for problem in fit_problems(adapters[record.fingerprint.id], record)]
-    problems += [problem for path in sorted(members) for problem in check_member(path, role_of(path) or "", members[path])]
-    _raise_problems(problems)
-    if GRAMMAR_NAME in members:
-        _raise_problems(lark_problems(members[GRAMMAR_NAME], GRAMMAR_NAME))
+    _check_members(members, [problem for record in records for problem in fit_problems(adapters[record.fingerprint.id], record)])
     if probes is not None:
         made, changes = _probe_all(probes, records, adapters, members)
         members |= made
@@ -118,6 +114,22 @@ def pack(
     manifest = build_manifest(source, shared.spec, members, records, adapters)
     stem = ExpertRef.parse(f"{source.name}@{source.version}").file_stem
     return write_archive(out / f"{stem}{SUFFIX}" if out.is_dir() else out, manifest, members)
+
+
+def check_without_adapter(source: ManifestSource, bases: Sequence[BaseRecord]) -> None:
+    """Everything that :func:`pack` would refuse about a source whose adapter is not trained yet.
+
+    Raises:
+        see :func:`package`.
+    """
+    _records(source, bases)
+    _check_members(_members(source), [])
+
+
+def _check_members(members: Mapping[str, bytes], problems: Sequence[Problem]) -> None:
+    _raise_problems([*problems, *(found for path in sorted(members) for found in check_member(path, role_of(path) or "", members[path]))])
+    if GRAMMAR_NAME in members:
+        _raise_problems(lark_problems(members[GRAMMAR_NAME], GRAMMAR_NAME))
 
 
 def build_manifest(
@@ -242,7 +254,9 @@ def _members(source: ManifestSource) -> dict[str, bytes]:
     if source.examples is not None:
         members[EXAMPLES_NAME] = read_member(source.folder, source.examples.relative_to(source.folder).as_posix())
     if source.card is not None:
-        members[CARD_NAME] = read_member(source.folder, source.card.relative_to(source.folder).as_posix())
+        inside = source.card.is_relative_to(source.folder)  # one that came with a report is not
+        folder = source.folder if inside else source.card.parent
+        members[CARD_NAME] = read_member(folder, source.card.relative_to(folder).as_posix())
     if source.grammar is not None:
         members[GRAMMAR_NAME] = read_member(source.folder, source.grammar.relative_to(source.folder).as_posix())
     members.update({name: read_member(source.folder, name) for name in _LEGAL if (source.folder / name).is_file()})

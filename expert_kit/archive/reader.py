@@ -72,7 +72,8 @@ class ArchiveReader:
         try:
             descriptor, size = open_regular(path)
         except NotRegularError as error:
-            raise ArchiveError(f"{printable(str(path))} is not a regular file", code="archive_not_regular") from error
+            message = f"{printable(str(path))} is not a regular file"
+            raise ArchiveError(message, hint="give the path of an .expert file", code="archive_not_regular") from error
         except OSError as error:
             message = f"cannot open {printable(str(path))}: {error.strerror}"
             raise ArchiveError(message, hint="give the path of an .expert file", code="archive_unreadable") from error

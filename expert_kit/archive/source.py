@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -145,6 +145,18 @@ def load_source(path: Path) -> ManifestSource:
     if problems:
         raise _invalid(path, problems)
     return _resolve(path.parent, source, results)
+
+
+def with_report(source: ManifestSource, report: Path, card: Path | None = None) -> ManifestSource:
+    """The source with the results of this report instead of its own, and with this card where it has none.
+
+    Raises:
+        ManifestError: ``source_invalid``, ``source_unreadable``.
+    """
+    results, problems = _load_report(report)
+    if problems:
+        raise _invalid(report, problems)
+    return replace(source, eval=results, card=source.card or card)
 
 
 def _resolve(folder: Path, source: _Source, results: tuple[EvalResult, ...]) -> ManifestSource:

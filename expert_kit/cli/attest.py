@@ -10,6 +10,7 @@ import typer
 
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit_json, emit_path, note
+from expert_kit.cli.report import measured_on, read_report
 from expert_kit.cli.secrets import load_key
 from expert_kit.errors import UsageError
 from expert_kit.names import printable
@@ -23,10 +24,18 @@ def attest(
         Path | None, typer.Option(help="JSON file with the predicate of that type, see docs/trust.md.", show_default=False)
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="For --type eval instead: what `expert-kit eval --json` printed.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="For --type eval instead: what `expert-kit eval --json` printed, or the folder of its --report.", show_default=False
+        ),
     ] = None,
     data: Annotated[
-        list[str] | None, typer.Option("--data", help="With --report: SUITE=FILE, the data of a suite; may repeat.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--data",
+            help="With --report: SUITE=FILE, the data of a suite, where the report does not say it; may repeat.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; without it the archive is replaced.", show_default=False)] = None,
     passphrase_file: PassphraseFile = None,
@@ -55,17 +64,16 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         return parse_free(read_plain(path))
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {error}", hint="name a JSON file", code="predicate_file") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot read {path}: {reason}", hint="name a JSON file", code="predicate_file") from error
 
 
 def _of_report(path: Path | None, data: list[str]) -> dict[str, Any]:
     from expert_kit.signing.attestations import eval_predicate
 
     assert path is not None
-    results = _object(path).get("results")
-    if not isinstance(results, list):
-        raise UsageError(f"{path} is no report: it has no results", hint="expert-kit eval ... --json > report.json", code="predicate_file")
-    return eval_predicate(results, dict(_digests(data)))
+    found = read_report(path)
+    return eval_predicate(found["results"], {**measured_on(found), **dict(_digests(data))})
 
 
 def _digests(data: list[str]) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ def chat(
     seed: Seed = None,
     by_task: ByTask = False,
     device: Device = "auto",
-    dtype: Dtype = "bfloat16",
+    dtype: Dtype = "auto",
     quantization: Quantization = "none",
 ) -> None:
     """Talk to the base model and its experts. /help lists what can be typed."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import typer
 from typer._coercion import RuntimeParam, TypeDescriptor, build_runtime_param
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
@@ -32,10 +33,20 @@ class _Simple(RuntimeParam):
 
     def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
         info, wanted = self.parameter_info, self.annotation
+        if value == "" and self.descriptor.is_path:
+            # pathlib would take it for the folder that one is in; it is a shell variable that is not set.
+            raise typer.BadParameter("a path is needed, this word is empty", ctx=ctx, param=param)
         if info.parser is None and not self.descriptor.is_path:
             if wanted in (str, int) and type(value) is wanted:
                 return value
-            if wanted is int and info.max is None and value.isascii() and value.isdecimal() and int(value) >= (info.min or 0):
+            if (
+                wanted is int
+                and info.max is None
+                and value.isascii()
+                and value.isdecimal()
+                and len(value) < 4000
+                and int(value) >= (info.min or 0)
+            ):
                 return int(value)
             if wanted == list[str] and all(type(item) is str for item in value):
                 return list(value)

@@ -9,7 +9,7 @@ import typer
 
 from expert_kit.cli.exits import UNSOUND
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import emit, emit_json, note
+from expert_kit.cli.output import counted, emit, emit_json, note
 from expert_kit.names import printable
 
 
@@ -33,6 +33,6 @@ def doctor(
         for one in findings:
             emit(f"{one.code}  {printable(one.where)}: {printable(one.message)}")
             emit(f"  fix: {printable(one.fix)}")
-        note(f"{len(findings)} findings" if findings else "the registry is sound")
+        note(counted(len(findings), "finding") if findings else "the registry is sound")
     if findings:
         raise typer.Exit(UNSOUND)

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from expert_kit.routing import RouteDecision
 
 
-def open_engine(base: str, *, device: str, dtype: str, quantization: str) -> ExpertEngine:
-    """The engine over the local registry."""
+def open_engine(base: str, *, device: str, dtype: str, quantization: str, policy: str = "none") -> ExpertEngine:
+    """The engine over the local registry; ``policy`` as in ``RoutingConfig``."""
     from expert_kit.cli.quiet import quiet_libraries
 
     quiet_libraries()
     from expert_kit.inference import ExpertEngine
+    from expert_kit.routing import RoutingConfig
 
-    return ExpertEngine.from_pretrained(base, device=device, dtype=dtype, quantization=quantization)
+    return ExpertEngine.from_pretrained(base, device=device, dtype=dtype, quantization=quantization, routing=RoutingConfig(policy=policy))
 
 
 def note_answer(result: GenerationResult) -> None:

@@ -15,7 +15,8 @@ from expert_kit.cli.options import Device, Dtype, Json, Quantization, read_choic
 from expert_kit.cli.output import emit, emit_json, write_whole
 from expert_kit.cli.package import make_folder
 from expert_kit.cli.quiet import quiet_libraries
-from expert_kit.cli.suites import open_tests, run_suites
+from expert_kit.cli.report import facts_of, write_report
+from expert_kit.cli.suites import open_tests, run_general_text, run_suites
 from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,26 +32,34 @@ def evaluate(
         list[str] | None, typer.Option("--experts", help="Compare with this choice; may repeat; base if not given.", show_default=False)
     ] = None,
     routed: Annotated[bool, typer.Option("--routed", help="Compare with what the router picks, too.")] = False,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="Show, too, how many rows the base or one expert alone gets right; for mixes.")
+    ] = False,
     matrix: Annotated[
         list[str] | None,
         typer.Option("--matrix", help="NAME=RECIPE, repeated: each of these experts on the tests of all.", show_default=False),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="With --matrix: folder for table, JSON and heat map.", show_default=False)] = None,
     cases: Annotated[Path | None, typer.Option(help="File for every single answer, as JSON lines.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of every test set.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of every test set, and passages of general text.")] = None,
+    general_text: Annotated[
+        Path | None, typer.Option(help="Ordinary prose to measure the perplexity of, instead of the bundled text.", show_default=False)
+    ] = None,
+    no_general_text: Annotated[bool, typer.Option("--no-general-text", help="Leave it out.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for report.json, a model card and a chart.", show_default=False)] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts in one batch.")] = 16,
     device: Device = "auto",
-    dtype: Dtype = "bfloat16",
+    dtype: Dtype = "auto",
     quantization: Quantization = "none",
     json: Json = False,
 ) -> None:
     """Run a recipe's tests on an expert. Beside the base model, or other choices."""
     quiet_libraries()
-    from expert_kit.evaluation import build_report, markdown_table
+    from expert_kit.evaluation import build_report, general_table, markdown_table, oracle_scores
 
     if matrix:
-        if target is not None or recipe is not None or experts or routed:
-            hint = "leave out EXPERT, --recipe, --experts and --routed"
+        if target is not None or recipe is not None or experts or routed or oracle or report is not None:
+            hint = "leave out EXPERT, --recipe, --experts, --routed, --oracle and --report"
             raise UsageError("--matrix names experts and recipes itself, and has the router's choice", hint=hint, code="eval_incomplete")
         domains = read_domains(matrix)
         if out is not None:
@@ -66,16 +75,24 @@ def evaluate(
     if target is None or recipe is None:
         raise UsageError("nothing to evaluate", hint="name an expert and --recipe, or --matrix NAME=RECIPE", code="eval_incomplete")
     loaded, suites = open_tests(recipe)
+    if report is not None:
+        make_folder(report, "--report")
     compared = [*(experts or ["base"]), *(["auto"] if routed else []), target]
     choices = {text: read_choice(text) for text in dict.fromkeys(compared)}
     with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:
+        general = [] if no_general_text else run_general_text(engine, choices, general_text, limit=limit)
         scores = run_suites(engine, suites, choices, batch_size=batch_size, limit=limit)
+        about = facts_of(engine, target, choices[target], recipe) if report is not None else None
     if cases is not None:
         write_whole(cases, _lines(scores))
+    scores += oracle_scores(scores) if oracle else []
+    found = build_report(scores, target, general)
+    if report is not None and about is not None:
+        write_report(report, found, about)
     if json:
-        emit_json(build_report(scores, target))
+        emit_json(found)
     else:
-        emit(markdown_table(scores))
+        emit("\n\n".join([markdown_table(scores), *([general_table(general)] if general else [])]))
 
 
 def _lines(scores: list[Score]) -> str:

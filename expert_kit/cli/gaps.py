@@ -50,7 +50,7 @@ def gaps(
         emit_json({"on": log.is_on, "prompts": len(rows), "gaps": [gap.__dict__ for gap in found]})
         return
     for gap in found:
-        emit(printable(f"{gap.name}: {gap.count} prompts on {gap.days} days"))
+        emit(printable(f"{gap.name}: {gap.count} prompts on {gap.days} day{'' if gap.days == 1 else 's'}"))
         for text in gap.prompts[:5]:
             emit(printable(f"  {text[:100]}"))
     if not found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from expert_kit.cli.engine import note_answer, open_engine
-from expert_kit.cli.options import Base, Choice, Device, Dtype, Experts, Json, Prompt, Quantization, read_choices, read_prompt
+from expert_kit.cli.options import Base, Choice, Device, Dtype, Experts, Json, Policy, Prompt, Quantization, read_choices, read_prompt
 from expert_kit.cli.output import emit, emit_json, emit_piece
 from expert_kit.cli.quiet import quiet_libraries
 from expert_kit.errors import UsageError
@@ -56,8 +56,9 @@ def generate(
     no_grammar: NoGrammar = False,
     by_task: ByTask = False,
     strict: Strict = False,
+    policy: Policy = "none",
     device: Device = "auto",
-    dtype: Dtype = "bfloat16",
+    dtype: Dtype = "auto",
     quantization: Quantization = "none",
     json: Json = False,
 ) -> None:
@@ -83,7 +84,7 @@ def generate(
         "by_task": left_to_task(context) if by_task else (),
     }
     check_request(experts, sampling)
-    with open_engine(base, device=device, dtype=dtype, quantization=quantization) as engine:
+    with open_engine(base, device=device, dtype=dtype, quantization=quantization, policy=policy) as engine:
         if json:
             emit_json(engine.generate(text, experts, strict=strict, **sampling).to_json())
             return

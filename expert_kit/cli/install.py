@@ -20,7 +20,7 @@ from expert_kit.cli.installing import (
     terms,
 )
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import emit, emit_json, note
+from expert_kit.cli.output import counted, emit, emit_json, note
 from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def install(
     if frozen:
         _frozen(registry, lock, words, accepted, offered, dry_run=dry_run, json=json)
         return
-    if not words:
+    if not words or not all(words):
         raise UsageError("name archives or experts", hint="expert-kit install FILE.expert", code="install_what")
     from expert_kit.registry.proposal import carry_out, propose_install
 
     proposal = propose_install(registry, words, accepted, offered, pre=pre)
     if dry_run:
-        show_proposal(proposal, dry_run=True, json=json)
+        show_proposal(proposal, offered, dry_run=True, json=json)
         return
     tell_passed_over(proposal)
     _report(registry, proposal, carry_out(registry, proposal, accepted), json=json)
@@ -79,10 +79,11 @@ def _frozen(registry: Registry, path: Path, files: list[str], accepted: Terms, o
     locked = read_lock(path)
     proposal = propose_frozen(registry, locked, files, accepted, offered)
     if dry_run:
-        show_proposal(proposal, dry_run=True, json=json)
+        show_proposal(proposal, offered, dry_run=True, json=json)
         return
+    tell_passed_over(proposal)
     _report(registry, proposal, carry_out(registry, proposal, accepted, lambda expert: check_locked(locked, expert, accepted)), json=json)
-    note(f"{len(locked)} experts are installed as the lock file says")
+    note(f"{counted(len(locked), 'expert')} installed as the lock file says")
 
 
 def _report(registry: Registry, proposal: Proposal, installed: list[InstalledExpert], *, json: bool) -> None:

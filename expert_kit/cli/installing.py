@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -86,10 +86,11 @@ def describe(expert: InstalledExpert, because: Sequence[str]) -> None:
         note(f"warning[{code}]: {WARNINGS.get(code, f'see `expert-kit info {expert.ref}`')}")
 
 
-def show_proposal(proposal: Proposal, *, dry_run: bool, json: bool) -> None:
-    """The steps of a plan as data; what was passed over is told."""
+def show_proposal(proposal: Proposal, offered: Index, *, dry_run: bool, json: bool) -> None:
+    """The steps of a plan as data; what was passed over is told, with what could not even be read."""
     if json:
-        passed_over = [{**asdict(one), "path": str(one.path)} for one in proposal.passed_over]
+        passed_over: list[dict[str, Any]] = [{**asdict(one), "path": str(one.path)} for one in proposal.passed_over]
+        passed_over += [{"expert": None, **asdict(bad), "path": str(bad.path), "damaged": bad.damaged} for bad in offered.bad]
         emit_json({"dry_run": dry_run, "steps": proposal.to_json(), "passed_over": passed_over})
         return
     tell_passed_over(proposal)

@@ -70,7 +70,9 @@ def list_keys(
 def trust(
     key: _Key,
     scope: _Scope,
-    expires: Annotated[str, typer.Option("--expires", help="Last day, YYYY-MM-DD in UTC; without it the key does not expire.")] = "",
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="Last day, YYYY-MM-DD in UTC; without it the key does not expire.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Let a key sign for a scope."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import emit_json, emit_path, note, write_whole
+from expert_kit.cli.output import counted, emit_json, emit_path, note, write_whole
+from expert_kit.errors import UsageError
+from expert_kit.names import printable
 
 
 def lock(
@@ -20,10 +23,13 @@ def lock(
     from expert_kit.registry.lock import lock as content
     from expert_kit.registry.lock import read_lock
 
+    if not out.parent.is_dir():
+        message = f"the folder {printable(str(out.parent))} is not there"
+        raise UsageError(message, hint=f"mkdir -p {shlex.quote(printable(str(out.parent)))}", code="lock_folder")
     write_whole(out, content(Registry.default()).decode())
     entries = read_lock(out)
     if json:
         emit_json({"lock": str(out), "experts": [str(entry.ref) for entry in entries]})
         return
     emit_path(out)
-    note(f"{len(entries)} experts")
+    note(counted(len(entries), "expert"))

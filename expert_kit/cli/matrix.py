@@ -53,10 +53,13 @@ def run_matrix(engine: ExpertEngine, domains: list[Domain], *, batch_size: int, 
 
     choices = {"base": None, **{domain.expert: domain.expert for domain in domains}, "auto": "auto"}
     results = []
+    assert engine.registry is not None
+    weights = {domain.expert: engine.registry.get(domain.expert).weights.sha256 for domain in domains}
     for domain in domains:
         scores = run_suites(engine, domain.suites, choices, batch_size=batch_size, limit=limit)
         for suite in domain.suites:
-            results.append(DomainResult(domain.expert, suite.name, {one.experts: one for one in scores if one.suite == suite.name}))
+            found = {one.experts: one for one in scores if one.suite == suite.name}
+            results.append(DomainResult(domain.expert, suite.name, found, weights[domain.expert]))
     return results
 
 

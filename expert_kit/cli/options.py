@@ -16,8 +16,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only, one a line.")]
 Base = Annotated[str, typer.Option("--base", help="Base model: an id of `expert-kit base list`, or what it was pulled from.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-Dtype = Annotated[str, typer.Option("--dtype", help="Of weights and activations: bfloat16, float32 or float16.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="Of weights and activations: bfloat16, float32, float16, or auto: the fastest here.")]
 Quantization = Annotated[str, typer.Option("--quantization", help="none, int8, int4, bnb-8bit or bnb-4bit.")]
+Policy = Annotated[
+    str, typer.Option("--policy", help="Where the choice of experts is close: base lets the base model rank their cards, none does not.")
+]
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File whose first line is the key's passphrase; or EXPERT_KIT_PASSPHRASE.")
 ]

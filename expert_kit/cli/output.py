@@ -77,6 +77,11 @@ def _steers(char: str) -> bool:
     return (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t") or unicodedata.bidirectional(char) in _BIDI
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 expert``, ``2 experts``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def is_interactive() -> bool:
     """Whether there is a person to ask: both the keyboard and the place of the question are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -14,7 +14,7 @@ from expert_kit.errors import ManifestError, UsageError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
-    from expert_kit.archive import Probe
+    from expert_kit.archive import ManifestSource, Probe
     from expert_kit.manifest import EvalResult, Manifest
 
 _DTYPES: Final = {"bf16": "BF16", "bfloat16": "BF16"}
@@ -35,25 +35,32 @@ def package(
         Path | None,
         typer.Option(help="JSON of `eval --matrix`: refuse the expert if a sibling is as good on its tests.", show_default=False),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `eval --report`: its results, and its card where the source names none.", show_default=False),
+    ] = None,
     allow_worse: Annotated[
         bool, typer.Option("--allow-worse", help="Pack it even if its tests say that it is no better than the base; the archive says so.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Pack an adapter into an archive. An expert.yaml describes it."""
-    from expert_kit.archive import package as pack
+    from expert_kit.archive import load_source, pack
     from expert_kit.base_models import BaseStore
     from expert_kit.cli.probing import Probing
     from expert_kit.registry import bases_dir
 
     wanted = _dtype(dtype, recipe)
-    _check_ranges(source)
+    loaded = load_source(source)
+    check_ranges(loaded)
+    if report is not None:
+        loaded = _reported(loaded, report)
     if out.suffix != ".expert":
         make_folder(out)
     records = BaseStore(bases_dir()).records()
-    gate = check_gate(source, matrix, allow_worse=allow_worse)
-    results = [*gate, *(_evaluate(source, recipe, limit) if recipe is not None else [])]
-    archive = pack(source, out, records, probes=None if no_probe else Probing(), dtype=wanted, results=results)
+    gate = check_gate(loaded, matrix, allow_worse=allow_worse)
+    results = [*gate, *(_evaluate(loaded, recipe, limit) if recipe is not None else [])]
+    archive = pack(loaded, out, records, probes=None if no_probe else Probing(), dtype=wanted, results=results)
     manifest, probes = _keep_probes(archive, records)
     changes = [result for result in manifest.eval or () if result.suite.startswith("conversion:")] if wanted else []
     if json:
@@ -78,28 +85,40 @@ def _dtype(dtype: str | None, recipe: Path | None) -> str | None:
     return _DTYPES[dtype.lower()]
 
 
-def _check_ranges(source: Path) -> None:
-    """Refuse a source whose version ranges no resolver can read; what else is wrong, packing says."""
-    from expert_kit.archive import load_source
+def _reported(source: ManifestSource, report: Path) -> ManifestSource:
+    from expert_kit.archive import with_report
+    from expert_kit.cli.report import CARD, report_file
+
+    card = report / CARD
+    return with_report(source, report_file(report), card if card.is_file() else None)
+
+
+def check_ranges(loaded: ManifestSource) -> None:
+    """Refuse a source whose version ranges no resolver can read; what else is wrong, packing says.
+
+    Raises:
+        ManifestError: ``source_invalid``.
+    """
     from expert_kit.registry.ranges import is_range
 
-    loaded = load_source(source)
     ranges = {"expert-kit": loaded.requires.get("expert-kit", "*"), **loaded.requires.get("experts", {}), **loaded.conflicts}
     bad = [f"{name}: {text!r} is not a version range" for name, text in ranges.items() if not is_range(text)]
     if bad:
         raise ManifestError("; ".join(bad), hint="write ranges as npm does, such as ^1.2 or >=1.0.0 <2", code="source_invalid")
 
 
-def check_gate(source: Path, matrix: Path | None = None, *, allow_worse: bool = False) -> list[EvalResult]:
+def check_gate(loaded: ManifestSource, matrix: Path | None = None, *, allow_worse: bool = False) -> list[EvalResult]:
     """Refuse an expert that is no better than the base, or than a sibling; see ``archive.gate``."""
-    from expert_kit.archive import load_source, pass_gate
+    from expert_kit.archive import is_general, pass_gate, weights_digests
 
-    loaded = load_source(source)
-    gate = pass_gate(loaded.name, loaded.eval, matrix, allow_worse=allow_worse)
+    weights = weights_digests(loaded) if matrix is not None else ()
+    gate = pass_gate(loaded.name, loaded.eval, matrix, weights=weights, allow_worse=allow_worse)
     if gate:
         note("warning: packed although its tests say that it is no better; the archive says so")
     if all(row.base_ppm is None for row in loaded.eval) and matrix is None:
         note("warning: it was compared with nothing; with an evaluation beside the base people see that it is better")
+    elif not any(is_general(row) for row in loaded.eval):
+        note("warning: its evaluation does not say what it does to ordinary text; expert-kit eval measures it")
     return gate
 
 
@@ -123,17 +142,16 @@ def _keep_probes(archive: Path, records: list[Any]) -> tuple[Manifest, dict[str,
     return manifest, probes
 
 
-def _evaluate(source: Path, recipe: Path, limit: int | None) -> list[EvalResult]:
-    from expert_kit.archive import load_source
+def _evaluate(source: ManifestSource, recipe: Path, limit: int | None) -> list[EvalResult]:
     from expert_kit.cli.conversion import measure_conversion
 
-    return measure_conversion(load_source(source), recipe, limit)
+    return measure_conversion(source, recipe, limit)
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder of ``--out``, where it is not the name of an archive."""
+def make_folder(out: Path, option: str = "--out") -> None:
+    """Make the folder of an option, where it is not the name of a file."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"--out {out} is neither a folder nor the name of an .expert file"
-        raise UsageError(message, hint="end the name in .expert", code="out_invalid") from error
+        message = f"{option} {printable(str(out))} is neither a folder nor the name of an .expert file"
+        raise UsageError(message, hint="name a folder that can be made, or end the name in .expert", code="out_invalid") from error

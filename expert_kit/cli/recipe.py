@@ -35,6 +35,10 @@ def new(
         typer.Option(help="The prompt's column, or a text with columns in braces: '{schema} {q}'.", show_default=False),
     ] = None,
     completion: Annotated[str | None, typer.Option(help="The answer's column.", show_default=False)] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Column that says train, validation (or dev) or test; without it prompts are held out.", show_default=False),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to make; recipes/NAME if not given.", show_default=False)] = None,
     base: Annotated[str, typer.Option(help="The base model.")] = "smollm2-135m",
     task: Annotated[str, typer.Option(help="The check that scores answers.")] = "exact",
@@ -44,7 +48,17 @@ def new(
     """Write a recipe for your own rows, ready to train, test and package."""
     quiet_libraries()
     from expert_kit.evaluation import task as known_task
-    from expert_kit.training import Plan, choose_columns, contradictions, make_rows, read_table, split_rows
+    from expert_kit.training import (
+        Plan,
+        Splits,
+        choose_columns,
+        contradictions,
+        given_parts,
+        make_rows,
+        read_table,
+        shared_prompts,
+        split_rows,
+    )
 
     _check(name, license)
     known_task(task)
@@ -53,8 +67,13 @@ def new(
         raise UsageError(f"{printable(str(folder))} is there already", hint="choose another --out", code="folder_exists")
     records = list(read_table(data))
     columns = choose_columns(records, prompt, completion)
-    rows, repeated = make_rows(records, columns)
-    splits = split_rows(rows)
+    if split is None:
+        rows, repeated = make_rows(records, columns)
+        splits = split_rows(rows)
+    else:
+        made = {name: make_rows(part, columns) for name, part in given_parts(records, split).items()}
+        splits, repeated = Splits(**{name: found for name, (found, _) in made.items()}), sum(count for _, count in made.values())
+        rows = [*splits.train, *splits.validation, *splits.test]
     origin = Path(data).name
     plan = Plan(name, folder.as_posix(), origin, base, task, license, summary or f"Answers as the rows of {printable(origin)} do.")
     _write(folder, plan, splits)
@@ -67,6 +86,8 @@ def new(
     note(", ".join(f"{count} {what}" for what, count in counts.items()) + " rows")
     if counts["contradicting"]:
         note("warning: some prompts have several completions, of which a test takes one; see: expert-kit dataset check")
+    if leaked := shared_prompts(splits):
+        note(f"warning: {leaked} held-out prompts are training prompts too")
     note(f"next: expert-kit train {printable(str(folder))} --package dist --sign KEY")
 
 

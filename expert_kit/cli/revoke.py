@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expert_kit.cli.options import Json, PassphraseFile
-from expert_kit.cli.output import emit_json, emit_path, note, write_whole
+from expert_kit.cli.output import counted, emit_json, emit_path, note, write_whole
 from expert_kit.cli.secrets import load_key
 from expert_kit.errors import ExpertKitError, SignatureError, UsageError
 from expert_kit.names import printable
@@ -72,7 +72,7 @@ def _tell(path: Path, revocations: RevocationList, *, as_json: bool) -> None:
         emit_json({"file": str(path), "publisher": revocations.publisher, "version": revocations.version, **counts})
         return
     emit_path(path)
-    note(f"version {revocations.version}: {len(revocations.packages)} packages, {len(revocations.keys)} keys")
+    note(f"version {revocations.version}: {counted(len(revocations.packages), 'package')}, {counted(len(revocations.keys), 'key')}")
     note(f"next: give it to your users, who run: expert-kit trust update {printable(path.name)}")
 
 

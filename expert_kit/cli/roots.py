@@ -12,11 +12,11 @@ import typer
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, note, write_whole
 from expert_kit.cli.secrets import load_key, load_own_keys
-from expert_kit.errors import UsageError
+from expert_kit.errors import ExpertKitError, UsageError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
-    from expert_kit.signing import PublicKey
+    from expert_kit.signing import PrivateKey, PublicKey
 
 _Days = Annotated[int, typer.Option("--days", min=1, max=3650, help="Days until it expires and the next version is due.")]
 _Some = list[str] | None
@@ -87,49 +87,136 @@ def rotate(
 def cosign(
     file: Annotated[Path, typer.Argument(help="A root.json or a revocation list; it is replaced.", show_default=False)],
     key: Annotated[str, typer.Option("--key", help="Name of an own key, see `expert-kit keys list`.")],
+    previous: Annotated[
+        Path | None,
+        typer.Option(help="Of a root: the version before, if it is not beside FILE as root.json or N.root.json.", show_default=False),
+    ] = None,
     passphrase_file: PassphraseFile = None,
     json: Json = False,
 ) -> None:
-    """Add a signature to a root or a revocation list. For keys on different machines."""
+    """Add a signature to a root or a revocation list. For keys on different machines.
+
+    Of a root its new digest is printed, and how many signatures are still missing.
+    """
+    data = _read(file)
+    if data.startswith(b'{"signatures":'):
+        _cosign_root(file, data, previous, load_key(key, passphrase_file), as_json=json)
+    elif previous is None:
+        _cosign_list(file, data, load_key(key, passphrase_file), as_json=json)
+    else:
+        raise UsageError("--previous is for a root.json", hint="leave it out", code="root_previous")
+
+
+def _cosign_list(file: Path, data: bytes, private: PrivateKey, *, as_json: bool) -> None:
     from expert_kit.signing import key_id
     from expert_kit.signing.revocations import cosign_list
-    from expert_kit.signing.rotation import sign_root
 
-    data, private = _read(file), load_key(key, passphrase_file)
-    is_root = data.startswith(b'{"signatures":')
-    write_whole(file, (sign_root(data, private) if is_root else cosign_list(data, private)).decode())
+    write_whole(file, cosign_list(data, private).decode())
     fingerprint = key_id(private.public_key())
-    if json:
-        emit_json({"file": str(file), "kind": "root" if is_root else "revocations", "signer": fingerprint})
+    if as_json:
+        emit_json({"file": str(file), "kind": "revocations", "signer": fingerprint})
         return
     emit(fingerprint)
     note(f"signed {printable(str(file))}")
 
 
+def _cosign_root(file: Path, data: bytes, named: Path | None, private: PrivateKey, *, as_json: bool) -> None:
+    from expert_kit.signing import key_id
+    from expert_kit.signing.rotation import root_keys_of, sign_root
+
+    allowed, _ = root_keys_of(data)
+    previous = _previous(file, data, named)
+    if previous is not None:
+        allowed = [*allowed, *root_keys_of(previous)[0]]
+    fingerprint = key_id(private.public_key())
+    if fingerprint not in {key_id(one) for one in allowed}:
+        hint = "sign with one of its root keys"
+        if previous is None and _about(data)[1] > 1:
+            hint += ", or name the version before with --previous if it is one of that"
+        raise UsageError(f"{fingerprint} is no root key of {file}", hint=hint, code="root_key_unknown")
+    data = sign_root(data, private)
+    write_whole(file, data.decode())
+    _tell(data, previous, file, {"kind": "root", "signer": fingerprint}, as_json=as_json)
+
+
+def _previous(file: Path, data: bytes, named: Path | None) -> bytes | None:
+    """The version before, named or beside the file; None if there is none, or it is elsewhere."""
+    from expert_kit.signing.rotation import publisher_of
+
+    publisher, version = _about(data)
+    wanted = (publisher, version - 1)
+    if named is not None:
+        found = _read(named)
+        publisher_of(found)
+        if _about(found) != wanted:
+            message = f"{named} is not version {version - 1} of {publisher}" if version > 1 else "there is no version before version 1"
+            raise UsageError(message, hint="name the version before with --previous, or leave it out", code="root_previous")
+        return found
+    for path in (file.with_name(f"{version - 1}.root.json"), file.with_name("root.json")):
+        if version > 1 and path.is_file() and (beside := _root_of(path)) is not None and _about(beside) == wanted:
+            return beside
+    return None
+
+
+def _root_of(path: Path) -> bytes | None:
+    from expert_kit.signing.rotation import publisher_of
+
+    try:
+        publisher_of(data := _read(path))
+    except ExpertKitError:
+        return None
+    return data
+
+
+def _about(data: bytes) -> tuple[str, int]:
+    from expert_kit.signing.roots import TrustedRoot
+
+    made = TrustedRoot.read(data)
+    return made.publisher, made.version
+
+
 def _sign_and_write(
     data: bytes, previous: bytes | None, signers: Iterable[PublicKey], out: Path, passphrase_file: Path | None, *, as_json: bool
 ) -> None:
-    from expert_kit.signing.roots import TrustedRoot, root_digest
-    from expert_kit.signing.rotation import missing_signatures, sign_root
+    from expert_kit.signing.rotation import sign_root
 
     if out.exists():
         raise UsageError(f"{out} exists", hint="name another file with --out; users need every version", code="root_exists")
     for private in load_own_keys(signers, passphrase_file):
         data = sign_root(data, private)
     write_whole(out, data.decode())
+    _tell(data, previous, out, {}, as_json=as_json)
+
+
+def _tell(data: bytes, previous: bytes | None, file: Path, facts: dict[str, Any], *, as_json: bool) -> None:
+    """The digest as it is now, who is still missing, and what comes next."""
+    from expert_kit.signing.roots import root_digest
+    from expert_kit.signing.rotation import missing_signatures
+
+    publisher, version = _about(data)
     by_old, by_own = missing_signatures(data, previous)
-    made = TrustedRoot.read(data)
+    unknown = version > 1 and previous is None
     if as_json:
-        facts: dict[str, Any] = {"file": str(out), "digest": root_digest(data), "publisher": made.publisher, "version": made.version}
-        emit_json({**facts, "missing_by_previous": by_old, "missing": by_own})
+        facts = {"file": str(file), **facts, "digest": root_digest(data), "publisher": publisher, "version": version}
+        emit_json({**facts, "missing_by_previous": None if unknown else by_old, "missing": by_own})
         return
     emit(root_digest(data))
-    note(f"root version {made.version} of {made.publisher} in {printable(str(out))}")
-    if by_old or by_own:
-        note(f"missing signatures: {by_old} by root keys of the version before, {by_own} by its own")
-        note(f"next: expert-kit keys cosign {printable(str(out))} --key NAME")
+    note(f"root version {version} of {publisher} in {printable(str(file))}")
+    if by_old or by_own or unknown:
+        note("missing signatures: " + _missing(version, None if unknown else by_old, by_own))
+        note("this digest is not final: publish the one that the last `keys cosign` prints")
+        note(f"next: expert-kit keys cosign {printable(str(file))} --key NAME")
     else:
-        note("next: give it to your users, who run: expert-kit trust " + ("update" if previous else "add") + f" {out.name}")
+        note("no signature is missing; this digest is the one to publish")
+        note("next: give it to your users, who run: expert-kit trust " + ("update" if previous else "add") + f" {file.name}")
+
+
+def _missing(version: int, by_old: int | None, by_own: int) -> str:
+    if version == 1:
+        return f"{by_own} by its root keys"
+    if by_old is None:
+        return f"{by_own} by its own root keys; those of version {version - 1} cannot be counted without that file, see --previous"
+    return f"{by_old} by root keys of the version before, {by_own} by its own"
 
 
 def _public(names: Iterable[str]) -> list[PublicKey]:

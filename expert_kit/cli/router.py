@@ -50,8 +50,8 @@ def evaluate(
     """Route labelled prompts and say how many went right; wrong ones are listed."""
     from expert_kit.routing.assessment import assess, read_labelled
 
-    rows = read_labelled(file)
-    found = assess(_routes(base).decide, rows)
+    routes = _routes(base)
+    found = assess(routes.decide, read_labelled(file, routes.names))
     if json:
         emit_json(found.to_json())
         return
@@ -107,20 +107,22 @@ def feedback(
 
     named: list[tuple[Verdict, str | None]] = [("right", right), ("wrong", wrong), ("base", "" if nobody else None)]
     given = [(verdict, name) for verdict, name in named if name is not None]
-    if not given or (nobody and right):
+    if not given:
         raise UsageError("say what is right or wrong", hint="use --right NAME, --wrong NAME or --nobody", code="feedback_missing")
     if not prompt.strip():
         raise UsageError("the prompt is empty", hint="give the prompt that was routed", code="prompt_missing")
     registry = Registry.default()
-    for _, name in given:
-        if name:
-            registry.get(ExpertRef.parse(name))
+    remarks = {verdict: registry.get(ExpertRef.parse(name)).ref.full_name if name else "" for verdict, name in given}
+    if "right" in remarks and ("base" in remarks or remarks["right"] == remarks.get("wrong")):
+        other = "--nobody" if "base" in remarks else "--wrong for the same expert"
+        raise UsageError(f"--right and {other} exclude each other", hint="leave out one of them", code="feedback_contradicts")
     store = Routes(registry, None).feedback
-    rows = [store.add(prompt, verdict, ExpertRef.parse(name).full_name if name else "") for verdict, name in given]
+    rows = [store.add(prompt, verdict, name) for verdict, name in remarks.items()]
     if json:
         emit_json([row.__dict__ for row in rows])
         return
-    note(f"kept: {len(rows)}; {len(store.all())} remarks in all, used by the next fit")
+    kept = len(store.all())
+    note(f"kept: {len(rows)}; {kept} remark{'' if kept == 1 else 's'} in all, used by the next fit")
 
 
 def _routes(base: str) -> Routes:

@@ -12,7 +12,7 @@ from expert_kit.errors import RecipeError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
-    from expert_kit.evaluation import Score, Suite
+    from expert_kit.evaluation import GeneralScore, Score, Suite
     from expert_kit.inference import ExpertEngine
     from expert_kit.training import Recipe
 
@@ -96,4 +96,32 @@ def run_suites(
                     report=lambda done, total, task=task: line.update(task, done, total),  # type: ignore[misc]
                 )
                 scores.append(replace(score, experts=label))
+    return scores
+
+
+def run_general_text(
+    engine: ExpertEngine, choices: Mapping[str, Any], path: Path | None = None, *, limit: int | None = None
+) -> list[GeneralScore]:
+    """The perplexity of ordinary text for every choice; of the bundled text if no other is named.
+
+    Raises:
+        DataError: ``general_text_unreadable``.
+    """
+    from expert_kit.evaluation import read_general_text, run_general
+
+    text = read_general_text(path)
+    scores = []
+    with ProgressLine() as line:
+        for label, experts in choices.items():
+            line.update(task := f"general text, {label}", 0, 0)
+            scores.append(
+                run_general(
+                    engine,
+                    text,
+                    experts,
+                    label,
+                    limit=limit,
+                    report=lambda done, total, task=task: line.update(task, done, total),  # type: ignore[misc]
+                )
+            )
     return scores

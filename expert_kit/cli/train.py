@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +18,7 @@ from expert_kit.cli.package import make_folder
 from expert_kit.cli.progress import ProgressLine, duration
 from expert_kit.cli.quiet import quiet_libraries
 from expert_kit.cli.secrets import load_key
-from expert_kit.cli.suites import recipe_file, run_suites, suites_of
+from expert_kit.cli.suites import recipe_file, run_general_text, run_suites, suites_of
 from expert_kit.cli.train_package import check_source, pack_run, show_packed
 from expert_kit.errors import UsageError
 
@@ -56,10 +59,16 @@ def train(
         emit_files(loaded, path.parent, as_json=json)
         return
     source, key = _packing(path.parent, package, sign, passphrase_file, tested=bool(suites) and not no_eval)
-    base = _load_base(loaded, device)
-    prepare_data(loaded, path.parent)
+    base = _load(loaded, loaded.model_name_or_path, device, quantization="bnb-4bit" if loaded.load_in_4bit else "none")
+    teacher = _load(loaded, loaded.teacher, device) if loaded.teacher is not None else None
+    with _one_after_another(path.parent):
+        prepare_data(loaded, path.parent)
     folder = output or Path("runs") / (path.parent.resolve().name if path.stem == "recipe" else path.stem)
-    result = _train(loaded, path, base, folder, resume=resume)
+    result = _train(loaded, path, base, folder, teacher=teacher, resume=resume)
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes, as torchrun starts them, the first one tests and packs
+    if loaded.load_in_4bit:  # what is installed runs on the base as it is
+        base = _load(loaded, loaded.model_name_or_path, device)
     compared = with_base or package is not None
     report = {} if no_eval or not suites else _evaluate(base, result, suites, folder, with_base=compared, show=not json)
     packed = pack_run(source, result, folder, package, key, allow_worse=allow_worse) if package is not None and source is not None else {}
@@ -122,17 +131,29 @@ def emit_files(recipe: Recipe, folder: Path, *, as_json: bool) -> None:
         emit(file)
 
 
-def _load_base(recipe: Recipe, device: str) -> BaseModel:
+@contextmanager
+def _one_after_another(folder: Path) -> Iterator[None]:
+    """Where torchrun started several processes: one of them makes the data, and the others find it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from filelock import FileLock
+
+    with FileLock(folder / ".data.lock"):
+        yield
+
+
+def _load(recipe: Recipe, name: str, device: str, quantization: str = "none") -> BaseModel:
     from expert_kit.adapters import load_base, prefers_bfloat16
     from expert_kit.base_models import BaseStore
     from expert_kit.registry import bases_dir
 
-    entry = BaseStore(bases_dir()).get(recipe.model_name_or_path)
+    entry = BaseStore(bases_dir()).get(name)
     bf16 = prefers_bfloat16(device) if recipe.bf16 == "auto" else recipe.bf16
-    return load_base(entry.folder, entry.record, device=device, dtype="bfloat16" if bf16 else "float32")
+    return load_base(entry.folder, entry.record, device=device, dtype="bfloat16" if bf16 else "float32", quantization=quantization)
 
 
-def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, resume: bool) -> TrainingResult:
+def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, teacher: BaseModel | None, resume: bool) -> TrainingResult:
     from expert_kit.training import train as run
 
     losses: dict[str, float] = {}
@@ -145,7 +166,7 @@ def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, resume:
     try:
         with ProgressLine() as line:
             line.update("training", 0, 0)
-            result = run(recipe, path.parent, base, folder, resume=resume, report=report)
+            result = run(recipe, path.parent, base, folder, teacher=teacher, resume=resume, report=report)
     except KeyboardInterrupt:
         note(f"stopped; go on from the last checkpoint with: expert-kit train {path} --output {folder} --resume")
         raise
@@ -154,16 +175,17 @@ def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, resume:
 
 
 def _evaluate(base: BaseModel, result: TrainingResult, suites: list[Any], folder: Path, *, with_base: bool, show: bool) -> dict[str, Any]:
-    from expert_kit.evaluation import build_report, markdown_table
+    from expert_kit.evaluation import build_report, general_table, markdown_table
     from expert_kit.inference import ExpertEngine
 
     choices: dict[str, Path | None] = {"base": None} if with_base else {}
     choices["adapter"] = result.adapter
-    scores = run_suites(ExpertEngine(base), suites, choices)
-    found = build_report(scores, "adapter")
+    engine = ExpertEngine(base)
+    scores, general = run_suites(engine, suites, choices), run_general_text(engine, choices)
+    found = build_report(scores, "adapter", general)
     write_whole(folder / "eval.json", jsonlib.dumps(found, indent=2) + "\n")
     if show:
-        emit(markdown_table(scores))
+        emit(f"{markdown_table(scores)}\n\n{general_table(general)}")
         note(f"adapter: {result.adapter}")
     return found
 

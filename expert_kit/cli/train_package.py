@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expert_kit.cli.output import emit_path, note
+from expert_kit.cli.package import check_gate, check_ranges
 from expert_kit.errors import ManifestError, UsageError
 from expert_kit.names import printable
 
@@ -16,15 +17,30 @@ if TYPE_CHECKING:
 
 
 def check_source(recipe_folder: Path) -> Path:
-    """The folder from which the run's expert will be packed.
+    """The folder from which the run's expert will be packed; what packing would refuse about it is refused now.
 
     Raises:
-        UsageError: ``recipe_without_expert``.
+        UsageError: ``recipe_without_expert``. ManifestError, ArchiveError, BaseModelError: as ``archive.package``.
     """
+    from tempfile import TemporaryDirectory
+
+    from expert_kit.archive import check_without_adapter, load_source
+    from expert_kit.base_models import BaseStore
+    from expert_kit.registry import bases_dir
+
     source = recipe_folder / "expert"
     if not (source / "expert.yaml").is_file():
         message = f"{printable(str(recipe_folder))} has no expert/expert.yaml to package with"
         raise UsageError(message, hint="write one; `expert-kit recipe new` shows how", code="recipe_without_expert")
+    with TemporaryDirectory() as temporary:
+        whole = Path(temporary) / "expert"
+        shutil.copytree(source, whole)
+        # What the run will bring.
+        (whole / "adapter").mkdir(exist_ok=True)
+        (whole / "eval.yaml").write_text("results: []\n", encoding="utf-8")
+        loaded = load_source(whole)
+        check_ranges(loaded)
+        check_without_adapter(loaded, BaseStore(bases_dir()).records())
     return source
 
 
@@ -36,9 +52,8 @@ def pack_run(
     Raises:
         ManifestError: ``expert_not_better``, and as ``archive.package``.
     """
-    from expert_kit.archive import package
+    from expert_kit.archive import load_source, pack
     from expert_kit.base_models import BaseStore
-    from expert_kit.cli.package import check_gate
     from expert_kit.cli.probing import Probing
     from expert_kit.registry import bases_dir
     from expert_kit.registry.archives import sign_archive
@@ -48,12 +63,13 @@ def pack_run(
     shutil.copytree(source, whole)
     shutil.copytree(result.adapter, whole / "adapter", dirs_exist_ok=True)
     shutil.copyfile(run / "eval.json", whole / "eval.yaml")
+    loaded = load_source(whole)
     try:
-        gate = check_gate(whole, allow_worse=allow_worse)
+        gate = check_gate(loaded, allow_worse=allow_worse)
     except ManifestError:
         note(f"what was trained is in {printable(str(whole))}; expert-kit package packs it without training again")
         raise
-    archive = package(whole, out, BaseStore(bases_dir()).records(), probes=Probing(), results=gate)
+    archive = pack(loaded, out, BaseStore(bases_dir()).records(), probes=Probing(), results=gate)
     signers = sign_archive(archive, key, None).signers if key is not None else ()
     return {"archive": str(archive), "signers": list(signers)}
 

@@ -48,15 +48,16 @@ def show(name: Annotated[str, typer.Argument(help="ns/name.", show_default=False
     store, ref = trust_store(), ExpertRef.parse(name)
     policy = store.policy_for(ref.full_name)
     allowed = store.signers_of(ref.full_name)
+    wanted = 0 if policy.level == "skip" else allowed.threshold
     lists = [row for row in _lists(store) if row["publisher"] == ref.namespace]
     if json:
-        signers = {"signers": list(allowed.keys), "wanted": allowed.threshold}
+        signers = {"signers": list(allowed.keys), "wanted": wanted}
         emit_json({"name": ref.full_name, **signers, "policy": _plain(policy), "revocation_lists": lists})
         return
     emit(f"scope: {policy.scope or 'default'}")
     emit(f"level: {policy.level}")
     emit(f"signers: {', '.join(allowed.keys) or f'none yet, first use: {policy.tofu}'}")
-    emit(f"wanted: {allowed.threshold}")
+    emit(f"wanted: {wanted or 'none, signatures are not checked'}")
     emit(f"base_match: {policy.base_match}")
     emit(f"require: {printable(', '.join(policy.require)) or 'nothing'}")
     known = [f"version {row['version']} of {row['issued']}, until {row['expires']}" for row in lists]
@@ -68,7 +69,9 @@ def add(
     what: Annotated[str, typer.Argument(help="A publisher's root.json; or a fingerprint, an own key's name, a public key file.")],
     scope: Annotated[str, typer.Option("--scope", help='"ns/*" or "ns/name"; for a root the whole namespace if not given.')] = "",
     digest: Annotated[str, typer.Option("--digest", help="Of the root.json, as the publisher announced it elsewhere.")] = "",
-    expires: Annotated[str, typer.Option("--expires", help="Last day of a key, YYYY-MM-DD in UTC; without it there is none.")] = "",
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="Last day of a key, YYYY-MM-DD in UTC; without it there is none.", show_default=False)
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also if another root of that publisher is trusted.")] = False,
     json: Json = False,
 ) -> None:
@@ -76,7 +79,7 @@ def add(
     data = _root_in(what)
     if unfit := [name for name, given in {"--digest": digest, "--replace": replace}.items() if given and data is None]:
         raise UsageError(f"{unfit[0]} is for a root.json", hint="expert-kit trust add --help", code="trust_add_what")
-    if data is not None and expires:
+    if data is not None and expires is not None:
         raise UsageError("--expires is for a key; a root says itself when it ends", hint="leave it out", code="trust_add_what")
     if data is None:
         trust_key(what, scope, expires, as_json=json)
@@ -125,11 +128,14 @@ def set_demands(
     if not demands:
         raise UsageError("nothing to set", hint="expert-kit trust set --help", code="trust_set_what")
     policy = trust_store().demand(scope, **demands)
+    if policy.level == "skip":
+        note(f"warning[signature_skipped]: signatures of {policy.scope} are not checked any more, nor is what was revoked")
     if json:
         emit_json(_plain(policy))
         return
     emit(policy.scope)
-    note(f"now {policy.level}, {policy.threshold} signature(s) wanted; see `expert-kit trust list`")
+    wanted = "" if policy.level == "skip" else f", {policy.threshold} signature(s) wanted"
+    note(f"now {policy.level}{wanted}; see `expert-kit trust list`")
 
 
 @trust.command(epilog="Example: expert-kit trust remove 'acme/*'")
@@ -193,7 +199,7 @@ def trust_store() -> TrustStore:
     return TrustStore(home())
 
 
-def trust_key(what: str, scope: str, expires: str, *, as_json: bool) -> None:
+def trust_key(what: str, scope: str, expires: str | None, *, as_json: bool) -> None:
     """Trust a key for a scope, and say so.
 
     Raises:
@@ -213,7 +219,8 @@ def trust_key(what: str, scope: str, expires: str, *, as_json: bool) -> None:
         emit_json(_plain(policy))
         return
     emit(fingerprint)
-    note(f"may now sign for {scope}" + (f" until {expires}" if expires else ""))
+    day = policy.expires.get(fingerprint)
+    note(f"may now sign for {scope}" + (f" until {day}" if day else ""))
 
 
 def _compare(file: str, announced: str, found: str) -> None:
@@ -279,7 +286,8 @@ def _cells(policy: Policy) -> tuple[str, ...]:
     more = [f"first use: {policy.tofu}"] if not policy.scope else []
     more += [f"base {policy.base_match}"] if policy.base_match != "family" else []
     more += policy.require
-    return policy.scope or "default", policy.level, ", ".join(signers), str(policy.threshold), ", ".join(more)
+    wanted = "-" if policy.level == "skip" else str(policy.threshold)
+    return policy.scope or "default", policy.level, ", ".join(signers), wanted, ", ".join(more)
 
 
 def _with_day(key: str, policy: Policy) -> str:

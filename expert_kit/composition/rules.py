@@ -11,32 +11,24 @@ from expert_kit.errors import NotComposableError
 def check_mix(kinds: Sequence[SlotKind], weights: Sequence[float]) -> None:
     """Refuse a mix whose sum is not defined.
 
-    LoRA sums at any weights. IA3 adapters multiply, each at weight 1, and stand beside no other kind. A DoRA adapter is alone,
-    at weight 1. One soft prompt, at weight 1, may stand before a sum of LoRA.
+    LoRA and DoRA sum at any weights. IA3 adapters multiply, each at weight 1, and stand beside no other kind. One soft prompt, at
+    weight 1, may stand before a sum.
 
     Raises:
-        NotComposableError: ``dora_in_mix``, ``ia3_in_mix`` or ``soft_prompt_in_mix``.
+        NotComposableError: ``ia3_in_mix`` or ``soft_prompt_in_mix``.
     """
-    for kind, error in ((SlotKind.GAIN_AND_SUM, gain_error), (SlotKind.SCALE, _scale_error), (SlotKind.SOFT_PROMPT, _prompt_error)):
+    for kind, error in ((SlotKind.SCALE, scale_error), (SlotKind.SOFT_PROMPT, _prompt_error)):
         own = [weight for one, weight in zip(kinds, weights, strict=True) if one is kind]
         others = {one for one in kinds if one is not kind}
         if own and (any(weight != 1 for weight in own) or not others <= _BESIDE[kind] or (len(own) > 1 and kind is not SlotKind.SCALE)):
             raise error()
 
 
-_BESIDE = {SlotKind.GAIN_AND_SUM: frozenset[SlotKind](), SlotKind.SCALE: frozenset[SlotKind](), SlotKind.SOFT_PROMPT: {SlotKind.SUM}}
+_BESIDE = {SlotKind.SCALE: frozenset[SlotKind](), SlotKind.SOFT_PROMPT: {SlotKind.SUM, SlotKind.GAIN_AND_SUM}}
 
 
-def gain_error() -> NotComposableError:
-    """What a DoRA adapter gets that is not alone."""
-    return NotComposableError(
-        "a DoRA adapter scales what the base says, so it has no part in a sum: it runs alone, at weight 1",
-        hint="select it alone, or train it with use_dora: false",
-        code="dora_in_mix",
-    )
-
-
-def _scale_error() -> NotComposableError:
+def scale_error() -> NotComposableError:
+    """What an IA3 adapter gets beside another kind, or at another weight."""
     return NotComposableError(
         "an IA3 adapter multiplies: it runs at weight 1, alone or with other IA3 adapters",
         hint="leave its weight at 1 and other kinds out of the mix",
@@ -46,7 +38,7 @@ def _scale_error() -> NotComposableError:
 
 def _prompt_error() -> NotComposableError:
     return NotComposableError(
-        "a soft prompt stands before the text: it runs at weight 1, one a row, alone or before LoRA adapters",
+        "a soft prompt stands before the text: it runs at weight 1, one a row, alone or before adapters that are added up",
         hint="select one soft prompt, at weight 1",
         code="soft_prompt_in_mix",
     )

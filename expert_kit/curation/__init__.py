@@ -2,7 +2,7 @@
 
 from expert_kit.curation.findings import Finding, check_rows, leaks
 from expert_kit.curation.near import THRESHOLD, near_pairs
-from expert_kit.curation.rows import DataRow, read_data
+from expert_kit.curation.rows import DataRow, folded, read_data
 from expert_kit.curation.splitting import split_data
 from expert_kit.curation.stats import DataStats, data_stats, draw_lengths
 from expert_kit.curation.syntax import SYNTAXES
@@ -16,6 +16,7 @@ __all__ = [
     "check_rows",
     "data_stats",
     "draw_lengths",
+    "folded",
     "leaks",
     "near_pairs",
     "read_data",

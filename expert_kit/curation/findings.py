@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expert_kit.curation.near import near_pairs
-from expert_kit.curation.rows import DataRow
+from expert_kit.curation.rows import DataRow, folded
 from expert_kit.curation.syntax import SYNTAXES
 
 
@@ -43,9 +43,9 @@ def check_rows(rows: Sequence[DataRow], syntax: str | None = None) -> list[Findi
 def leaks(rows: Sequence[DataRow], held_out: Sequence[DataRow]) -> list[Finding]:
     """Rows whose prompt is a held-out prompt, or nearly one."""
     good, held = [row for row in rows if not row.problem], [row for row in held_out if not row.problem]
-    exact = {_key(row.prompt): row.line for row in reversed(held)}
-    found = {row.line: Finding(row.line, "leak", "is a prompt of the held-out file", exact[_key(row.prompt)])
-             for row in good if _key(row.prompt) in exact}  # fmt: skip
+    exact = {folded(row.prompt): row.line for row in reversed(held)}
+    found = {row.line: Finding(row.line, "leak", "is a prompt of the held-out file", exact[folded(row.prompt)])
+             for row in good if folded(row.prompt) in exact}  # fmt: skip
     for at, other, similarity in near_pairs([row.prompt for row in good], [row.prompt for row in held]):
         line = good[at].line
         found.setdefault(line, Finding(line, "near_leak", f"is {similarity:.0%} a prompt of the held-out file", held[other].line))
@@ -57,8 +57,8 @@ def _repeated(rows: Sequence[DataRow]) -> list[Finding]:
     first: dict[str, DataRow] = {}
     pairs: dict[tuple[str, str], DataRow] = {}
     for row in rows:
-        same = pairs.setdefault((_key(row.prompt), _key(row.completion)), row)
-        before = first.setdefault(_key(row.prompt), row)
+        same = pairs.setdefault((folded(row.prompt), folded(row.completion)), row)
+        before = first.setdefault(folded(row.prompt), row)
         if same is not row:
             found.append(Finding(row.line, "repeated", f"is line {same.line} again", same.line))
         elif before is not row:
@@ -68,11 +68,7 @@ def _repeated(rows: Sequence[DataRow]) -> list[Finding]:
     for at, other, similarity in near_pairs([row.prompt for row in once]):
         mine, earlier = once[at], once[other]
         # A prompt that differs in a sign or a number and has another answer is another question.
-        if _key(mine.completion) == _key(earlier.completion):
+        if folded(mine.completion) == folded(earlier.completion):
             message = f"is {similarity:.0%} the prompt of line {earlier.line}, with the same completion"
             near.setdefault(mine.line, Finding(mine.line, "nearly_repeated", message, earlier.line))
     return [*found, *near.values()]
-
-
-def _key(text: str) -> str:
-    return " ".join(text.split())

@@ -25,6 +25,11 @@ class DataRow:
     """Why it is no row to train on; then prompt and completion are empty."""
 
 
+def folded(text: str) -> str:
+    """What of a text decides whether it is another one: white space does not."""
+    return " ".join(text.split())
+
+
 def read_data(path: Path) -> list[DataRow]:
     """Every line that is not blank; a byte order mark is no part of the first.
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from expert_kit.curation.near import near_pairs
-from expert_kit.curation.rows import DataRow
+from expert_kit.curation.rows import DataRow, folded
 from expert_kit.errors import DataError, UsageError
 from expert_kit.names import printable
 
@@ -71,7 +71,7 @@ def _linked(prompts: Sequence[str]) -> list[list[int]]:
 def _equal(prompts: Sequence[str]) -> list[list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     for at, prompt in enumerate(prompts):
-        groups[" ".join(prompt.split())].append(at)
+        groups[folded(prompt)].append(at)
     return list(groups.values())
 
 

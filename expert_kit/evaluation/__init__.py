@@ -1,7 +1,8 @@
 """Measures an expert, a mix, or the whole routed system."""
 
+from expert_kit.evaluation.general import GeneralScore, general_table, read_general_text, run_general
 from expert_kit.evaluation.matrix import DomainResult, draw_matrix, matrix_table
-from expert_kit.evaluation.report import build_report, markdown_table
+from expert_kit.evaluation.report import build_report, markdown_table, oracle_scores
 from expert_kit.evaluation.run import Case, Score, Suite, run_suite, wilson
 from expert_kit.evaluation.tasks import TASKS, task
 from expert_kit.evaluation.verdict import Verdict
@@ -10,13 +11,18 @@ __all__ = [
     "TASKS",
     "Case",
     "DomainResult",
+    "GeneralScore",
     "Score",
     "Suite",
     "Verdict",
     "build_report",
     "draw_matrix",
+    "general_table",
     "markdown_table",
     "matrix_table",
+    "oracle_scores",
+    "read_general_text",
+    "run_general",
     "run_suite",
     "task",
     "wilson",

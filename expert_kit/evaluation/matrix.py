@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expert_kit.evaluation.report import BASE
-from expert_kit.evaluation.run import Score, wilson
+from expert_kit.evaluation.run import BASE, Score, wilson
 from expert_kit.whole_file import replace_whole
 
 ROUTED = "auto"
@@ -24,6 +23,8 @@ class DomainResult:
     suite: str
     scores: Mapping[str, Score]
     """By choice: ``base``, ``auto`` and the names of experts."""
+    weights: str = ""
+    """Digest of the expert's weights: a matrix is about these and no others of that name."""
 
     @property
     def own(self) -> Score:
@@ -52,7 +53,8 @@ class DomainResult:
     def to_json(self) -> dict[str, Any]:
         """Plain data: every share with its 95 % interval."""
         sibling, total = self.best_sibling, self.own.total
-        found = {"expert": self.expert, "suite": self.suite, "n": total, "base": _share(self.scores[BASE]), "own": _share(self.own)}
+        found: dict[str, Any] = {"expert": self.expert, "weights_sha256": self.weights, "suite": self.suite, "n": total}
+        found |= {"base": _share(self.scores[BASE]), "own": _share(self.own)}
         found |= {"best_sibling": {"expert": sibling[0], **_share(sibling[1])} if sibling else None}
         found |= {"routed": _share(self.scores[ROUTED]), "oracle": _interval(self.oracle, total), "wins_at_home": self.wins_at_home}
         return found | {"experts": {name: _share(score) for name, score in self.scores.items() if name not in (BASE, ROUTED)}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from expert_kit.errors import DataError
 from expert_kit.evaluation.tasks import task
 from expert_kit.inference import ExpertEngine, Experts
 
+BASE = "base"
+"""What reports call the base model alone."""
 Report = Callable[[int, int], None]
 """Progress: rows done, rows in all."""
 
@@ -41,6 +44,8 @@ class Case:
     expected: str
     ok: bool
     reason: str
+    group: str = ""
+    """What the row is about, such as the program of a command line; its share of right answers is reported on its own."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,18 @@ class Score:
         """95 % Wilson interval of the accuracy."""
         return wilson(self.passed, self.total)
 
+    def groups(self) -> dict[str, tuple[int, int]]:
+        """Right answers and rows of each group, in the order of their names; rows without one are left out."""
+        named = [case for case in self.cases if case.group]
+        rows, right = Counter(case.group for case in named), Counter(case.group for case in named if case.ok)
+        return {group: (right[group], rows[group]) for group in sorted(rows)}
+
     def to_json(self, *, cases: bool = False) -> dict[str, Any]:
         """Plain data; single answers on request."""
         summary = {name: getattr(self, name) for name in ("suite", "experts", "passed", "total", "file_sha256")}
         summary |= {"accuracy": round(self.accuracy, 4), "interval": [round(bound, 4) for bound in self.interval]}
         summary |= {"grammars": list(self.grammars)} if self.grammars else {}
+        summary |= {"groups": self.groups()} if any(case.group for case in self.cases) else {}
         return summary | ({"cases": [asdict(case) for case in self.cases]} if cases else {})
 
 
@@ -122,7 +134,8 @@ def run_suite(
         for at, answer in zip(batch, answers, strict=True):
             verdict = check(answer.text, rows[at])
             identity = str(rows[at].get("id", at + 1))
-            cases[at] = Case(identity, rows[at]["prompt"], answer.text, rows[at]["completion"], verdict.ok, verdict.reason)
+            group = str(rows[at].get("group", ""))
+            cases[at] = Case(identity, rows[at]["prompt"], answer.text, rows[at]["completion"], verdict.ok, verdict.reason, group)
         if report:
             report(len(cases), len(rows))
     ordered = tuple(cases[at] for at in sorted(cases))
@@ -130,7 +143,7 @@ def run_suite(
 
 
 def _label(experts: Experts) -> str:
-    return "base" if experts is None else "adapter" if isinstance(experts, Path) else str(experts)
+    return BASE if experts is None else "adapter" if isinstance(experts, Path) else str(experts)
 
 
 def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:

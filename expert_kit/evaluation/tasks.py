@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from expert_kit.errors import UnknownNameError
-from expert_kit.evaluation import cron_schedule, derivative, exact_match, iso_date, json_object, spelling, sql_execution
+from expert_kit.evaluation import (
+    cron_schedule,
+    derivative,
+    exact_match,
+    iso_date,
+    json_object,
+    python_function,
+    shell_command,
+    spelling,
+    sql_execution,
+)
 from expert_kit.evaluation.verdict import Verdict
 
 Check = Callable[[str, Mapping[str, Any]], Verdict]
@@ -19,6 +29,8 @@ TASKS: dict[str, Check] = {
     "exact": exact_match.check,
     "iso_date": iso_date.check,
     "json_object": json_object.check,
+    "python_function": python_function.check,
+    "shell": shell_command.check,
     "spelling": spelling.check,
     "sql": sql_execution.check,
 }

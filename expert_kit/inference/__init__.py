@@ -1,6 +1,8 @@
 """Runs prompts through the base model and the chosen experts."""
 
+from expert_kit.inference.base_ranking import BaseRanker
 from expert_kit.inference.engine import ExpertEngine, Handle
+from expert_kit.inference.likelihood import Likelihood
 from expert_kit.inference.merging import MergePlan, MergeResult, merge_experts
 from expert_kit.inference.probe import ProbeBench
 from expert_kit.inference.prompts import Prompt
@@ -11,11 +13,13 @@ from expert_kit.inference.scheduler import BatchLimits
 from expert_kit.inference.selection import Experts, parse_selection
 
 __all__ = [
+    "BaseRanker",
     "BatchLimits",
     "ExpertEngine",
     "Experts",
     "GenerationResult",
     "Handle",
+    "Likelihood",
     "MergePlan",
     "MergeResult",
     "ProbeBench",

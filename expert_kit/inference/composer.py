@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from expert_kit.adapters import RowMix
 from expert_kit.composition import check_mix
 from expert_kit.errors import CapacityError, NotComposableError, RouteAbstainedError
+from expert_kit.inference.background import Ahead
 from expert_kit.inference.experts import ExpertSource, Loaded
 from expert_kit.inference.grammar import Grammar
 from expert_kit.inference.prompts import Message, query_of
@@ -35,29 +37,59 @@ class Composition:
         return self.route is not None and self.route.abstained
 
 
+Held = tuple[list[Loaded], list[str]]
+"""Experts with references taken, and warnings."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Who is to answer; where the router chose, the experts may be on their way already."""
+
+    selection: Selection
+    """No ``auto`` any more."""
+    route: RouteDecision | None = None
+    ahead: Ahead[Held] | None = None
+
+
 class Composer:
     """Resolves selections of one engine."""
 
     def __init__(self, source: ExpertSource, routes: Routes) -> None:
         self.source, self._routes = source, routes
+        # Reading, hashing and copying leave the interpreter free for much of their time, but not for all.
+        self._loaders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="expert-kit-load")
         self.merged: Composition | None = None
         """What the base's own weights hold; nothing else can be selected then."""
 
     def compose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Composition:
         """Resolve a selection; ``held`` drops the references on its experts when it is closed."""
-        route = None
+        return self.take(self.choose(selection, messages, strict, held), held)
+
+    def choose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Choice:
+        """Ask the router where it is asked for; from then on what it chose is being loaded, until :meth:`take` waits for it."""
+        if self.merged is not None and (selection.auto or selection.members):
+            raise merged_error()
+        if not selection.auto:
+            return Choice(selection)
+        route, refs = self._routes.resolve(query_of(messages))
+        if route.abstained and strict:
+            raise RouteAbstainedError(
+                f"no installed expert fits the prompt ({route.reason})", hint="name one with experts=, or allow the base"
+            )
+        chosen = Selection(False, tuple((refs[digest], weight) for digest, _, weight in route.experts))
+        if all(self.source.resident.has_slot(digest) for digest, _, _ in route.experts):
+            return Choice(chosen, route)
+        ahead = Ahead(self._loaders, lambda own: self.hold_all(chosen, own, may_leave_out=True))
+        held.callback(ahead.close)
+        return Choice(chosen, route, ahead)
+
+    def take(self, choice: Choice, held: ExitStack) -> Composition:
+        """Hold what was chosen; see :meth:`compose`."""
         if self.merged is not None:
-            if selection.auto or selection.members:
-                raise merged_error()
             return replace(self.merged, slots=())
-        if selection.auto:
-            route, refs = self._routes.resolve(query_of(messages))
-            if route.abstained and strict:
-                raise RouteAbstainedError(
-                    f"no installed expert fits the prompt ({route.reason})", hint="name one with experts=, or allow the base"
-                )
-            selection = Selection(False, tuple((refs[digest], weight) for digest, _, weight in route.experts))
-        loaded, left_out = self.hold_all(selection, held, may_leave_out=route is not None)
+        selection, route = choice.selection, choice.route
+        ready = choice.ahead.take() if choice.ahead else None
+        loaded, left_out = ready or self.hold_all(selection, held, may_leave_out=route is not None)
         weights = [weight for _, weight in selection.members[: len(loaded)]]
         if len({one.digest for one in loaded}) < len(loaded):
             names = ", ".join(one.name for one in loaded)
@@ -79,7 +111,7 @@ class Composer:
         grammars = {one.grammar.digest: one.grammar for one in loaded if one.grammar is not None}
         return Composition(slots, used, route, warnings, tuple(grammars.values()))
 
-    def hold_all(self, selection: Selection, held: ExitStack, *, may_leave_out: bool) -> tuple[list[Loaded], list[str]]:
+    def hold_all(self, selection: Selection, held: ExitStack, *, may_leave_out: bool) -> Held:
         """Take references, and warnings; where the router chose, what does not fit behind the first may be left out."""
         loaded: list[Loaded] = []
         for member, _ in selection.members:

@@ -15,10 +15,12 @@ from expert_kit.base_models import DEFAULT_BASE, BaseStore
 from expert_kit.composition import BaseMerge, cat_adapters, prompt_in_weights
 from expert_kit.errors import UsageError
 from expert_kit.inference.background import in_background
+from expert_kit.inference.base_ranking import BaseRanker
 from expert_kit.inference.composer import Composer, Composition
 from expert_kit.inference.constraint import GrammarCompiler
 from expert_kit.inference.defaults import Defaults, settle
 from expert_kit.inference.experts import ExpertSource
+from expert_kit.inference.likelihood import Likelihood, text_likelihood
 from expert_kit.inference.prompts import Message, Prompt, is_single, query_of, to_messages, to_options
 from expert_kit.inference.request import Request
 from expert_kit.inference.resident import ResidentAdapters
@@ -74,7 +76,7 @@ class ExpertEngine:
         table = SlotTable(install_slots(base.model, base.record.linears), base.device, base.model.dtype)
         self._source = ExpertSource(base, registry, ResidentAdapters(table, adapter_memory, parked_memory))
         self._scheduler = Scheduler(base, limits)
-        self._routes = Routes(registry, base.record, encoder, routing)
+        self._routes = Routes(registry, base.record, encoder, routing, BaseRanker(base, self._scheduler.between_steps))
         self._composer = Composer(self._source, self._routes)
         self._grammars = GrammarCompiler(base, self._end_tokens)
 
@@ -85,7 +87,7 @@ class ExpertEngine:
         *,
         registry: Registry | Path | None = None,
         device: str = "auto",
-        dtype: str = "bfloat16",
+        dtype: str = "auto",
         quantization: str = "none",
         encoder: Encoder | None = None,
         routing: RoutingConfig | None = None,
@@ -232,6 +234,21 @@ class ExpertEngine:
                     merge.undo()
                     self._composer.merged, self._scheduler.base_is_merged = None, False
 
+    def likelihood(self, text: str, experts: Experts = None) -> Likelihood:
+        """How likely a text is as it stands, without chat template, under the base with these experts.
+
+        Args:
+            text: at least two tokens; ``auto`` asks the router about it as if it were a prompt.
+            experts: see ``Experts``.
+
+        Raises:
+            UsageError: ``text_too_short``. Errors of :meth:`attach_experts`.
+        """
+        with ExitStack() as held:
+            composition = self._composer.compose(parse_selection(experts), to_messages(text), False, held)
+            with self._scheduler.between_steps():
+                return text_likelihood(self.base, text, composition.slots)
+
     def explain(self, prompt: str) -> RouteDecision:
         """What the router would do with a prompt, and why."""
         return self._routes.decide(prompt)
@@ -257,8 +274,11 @@ class ExpertEngine:
         with ExitStack() as guard:
             holds = [guard.enter_context(ExitStack()) for _ in prompts]
             asked = zip(selections, conversations, holds, strict=True)
-            made = [self._composer.compose(wanted, messages, strict, held) for wanted, messages, held in asked]
-            requests = [self._request(at, conversations[at], one, options) for at, one in enumerate(made)]
+            chosen = [self._composer.choose(wanted, messages, strict, held) for wanted, messages, held in asked]
+            # What the router chose is being loaded meanwhile.
+            encoded = [self._prompt_ids(messages) for messages in conversations]
+            made = [self._composer.take(choice, held) for choice, held in zip(chosen, holds, strict=True)]
+            requests = [self._request(at, conversations[at], encoded[at], one, options) for at, one in enumerate(made)]
             self._submit(requests, holds)
         self._scheduler.finish(requests)
         return [self._result(request, one) for request, one in zip(requests, made, strict=True)]
@@ -279,18 +299,23 @@ class ExpertEngine:
     ) -> Generator[StreamEvent, None, None]:
         # References are taken in here, so that a stream that is never read holds none.
         with ExitStack() as held:
-            composition = self._composer.compose(selection, messages, strict, held)
-            request = self._request(0, messages, composition, options)
+            choice = self._composer.choose(selection, messages, strict, held)
+            ids = self._prompt_ids(messages)
+            composition = self._composer.take(choice, held)
+            request = self._request(0, messages, ids, composition, options)
             self._submit([request], [held])
         with closing(self._scheduler.pieces(request)) as pieces:
             for piece in pieces:
                 yield StreamEvent(piece)
         yield StreamEvent("", self._result(request, composition))
 
-    def _request(self, index: int, messages: list[Message], composition: Composition, options: SamplingOptions) -> Request:
+    def _prompt_ids(self, messages: list[Message]) -> list[int]:
         ids = chat_ids(self.base.tokenizer, messages)
         if not ids:
             raise UsageError("the prompt is empty, and this base has no chat template", code="prompt_invalid")
+        return ids
+
+    def _request(self, index: int, messages: list[Message], ids: list[int], composition: Composition, options: SamplingOptions) -> Request:
         options, defaults = self._settled(options, messages, composition, len(ids))
         # Rows of one batch draw from different numbers, also when one seed is given for all.
         seeded = options if options.seed is None else replace(options, seed=(options.seed + index) % 2**63)
@@ -319,6 +344,7 @@ class ExpertEngine:
         return GenerationResult(
             text=request.text.text,
             base=self.base.record.fingerprint.id,
+            dtype=self.base.dtype,
             experts=composition.used,
             route=composition.route,
             abstained=composition.abstained,

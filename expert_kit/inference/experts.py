@@ -85,8 +85,8 @@ class ExpertSource:
         assert self.registry is not None
         if any(entry.role == "probe" for entry in expert.files) and not is_probed(expert.identity, self.base.record):
             probe_installed(self.registry, expert, self.base.record, self._bench().run)
-        # ``read`` hashes the very buffer that it returns.
-        data = self.registry.read(expert.weights.sha256)
+        # It hashes the very buffer that it returns.
+        data = self.registry.read_weights(expert)
         return read_adapter(data, expert.adapter, self.base)
 
     def _on_this_base(self, expert: InstalledExpert) -> InstalledExpert:

@@ -118,11 +118,11 @@ def _parent(member: Member, record: BaseRecord, registry: Registry | None) -> Pa
             hint="experts of different bases cannot be merged; name the base of all with --base",
         )
     examples = tuple((example.text, example.split) for example in registry.examples(expert))
-    adapter = _read(registry.read(expert.weights.sha256), expert.adapter, record)
+    adapter = _read(registry.read_weights(expert), expert.adapter, record)
     return Parent(expert.ref.full_name, expert.identity, expert.ref, expert.license, adapter, expert.adapter.dtype, examples)
 
 
-def _read(weights: bytes, spec: AdapterSpec, record: BaseRecord) -> Adapter:
+def _read(weights: bytes | memoryview, spec: AdapterSpec, record: BaseRecord) -> Adapter:
     if spec.peft_type != LORA:
         raise NotComposableError(
             f"{ADAPTER_KINDS[spec.peft_type]} is no sum of deltas, so it does not merge into a new adapter",

@@ -23,11 +23,11 @@ class _Held:
     slot: Slot
     nbytes: int
     references: int = 0
-    pinned: bool = False
+    pins: int = 0
 
     @property
     def may_go(self) -> bool:
-        return self.references == 0 and not self.pinned
+        return self.references == 0 and self.pins == 0
 
 
 @dataclass
@@ -104,10 +104,10 @@ class ResidentAdapters:
             self._held.move_to_end(digest)
 
     def pin(self, digest: Digest, pinned: bool = True) -> None:
-        """Keep an adapter that is here, also without references; or no longer."""
+        """Keep an adapter that is here, also without references; or no longer, once everybody who pinned it says so."""
         with self._lock:
             if held := self._held.get(digest):
-                held.pinned = pinned
+                held.pins = held.pins + 1 if pinned else max(0, held.pins - 1)
 
     def clear(self) -> None:
         """Forget every adapter that is not in use, pinned ones and parked copies too."""
@@ -131,6 +131,10 @@ class ResidentAdapters:
     def digests(self) -> tuple[Digest, ...]:
         """What has a slot, longest unused first."""
         return tuple(self._held)
+
+    def has_slot(self, digest: Digest) -> bool:
+        """Whether an adapter needs no loading now."""
+        return digest in self._held
 
     @property
     def references(self) -> int:

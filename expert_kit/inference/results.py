@@ -76,6 +76,8 @@ class GenerationResult:
     usage: Usage
     seed: int
     """Given to the same prompt alone, it reproduces a sampled answer."""
+    dtype: str = ""
+    """Type of the weights and activations that gave it, ``bfloat16`` for example."""
     warnings: tuple[str, ...] = ()
     grammar: UsedGrammar | None = None
     """What the answer was held to; if ``finish_reason`` is ``length``, it was cut off in the middle of it."""

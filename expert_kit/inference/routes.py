@@ -22,6 +22,7 @@ from expert_kit.routing import (
     FitInputs,
     Fitted,
     GapLog,
+    Ranker,
     Reader,
     RouteDecision,
     RoutingConfig,
@@ -54,7 +55,12 @@ class Routes:
     """Decides which installed experts fit a prompt. Only current versions that fit the base are candidates."""
 
     def __init__(
-        self, registry: Registry | None, base: BaseRecord | None, encoder: Encoder | None = None, config: RoutingConfig | None = None
+        self,
+        registry: Registry | None,
+        base: BaseRecord | None,
+        encoder: Encoder | None = None,
+        config: RoutingConfig | None = None,
+        ranker: Ranker | None = None,
     ):
         """Take what is known; the encoder is found when first needed.
 
@@ -63,9 +69,10 @@ class Routes:
             base: experts for other bases are left out; ``None`` takes all.
             encoder: ``None`` finds the default one.
             config: thresholds.
+            ranker: gives its opinion on close decisions where ``config.policy`` asks for it.
         """
         self._registry, self._base, self._encoder = registry, base, encoder
-        self._config = config or RoutingConfig()
+        self._config, self._ranker = config or RoutingConfig(), ranker
         self._current = _Current()
         self._lock = threading.Lock()
         self.feedback = FeedbackStore(routing_dir())
@@ -80,6 +87,11 @@ class Routes:
         """
         self._encoder = self._encoder or default_encoder()
         return self._encoder
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Full names of the experts that could answer."""
+        return frozenset(expert.ref.full_name for expert in self._experts())
 
     def decide(self, text: str) -> RouteDecision:
         """The decision for a prompt.
@@ -147,7 +159,8 @@ class Routes:
         router = EmbeddingRouter(inputs.candidates, self.encoder, VectorCache(paths.cache_dir() / "vectors"), inputs.generic)
         fitted = self._fitted(inputs, always=False) if inputs.can_fit else None
         notes = (_STALE,) if inputs.can_fit and fitted is None else ()
-        return RoutingPolicy(router, self._config, fitted=fitted, rules=rules, told=told(self.feedback.all()), notes=notes)
+        said = told(self.feedback.all())
+        return RoutingPolicy(router, self._config, fitted=fitted, rules=rules, told=said, notes=notes, ranker=self._ranker)
 
     def _fitted(self, inputs: FitInputs, *, always: bool) -> Fitted | None:
         folder = StateFolder(paths.cache_dir() / "routing")

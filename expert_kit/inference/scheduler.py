@@ -117,6 +117,12 @@ class Scheduler:
             self.prefixes.clear()
             yield
 
+    @contextmanager
+    def between_steps(self) -> Iterator[None]:
+        """No step of the running batch inside the block, for a pass of another kind; the rows go on behind it."""
+        with self._turn:
+            yield
+
     def _advance(self, request: Request) -> None:
         with self._turn:
             if request.finished or request.pieces:

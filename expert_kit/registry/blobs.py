@@ -7,7 +7,9 @@ store under its digest. Nothing is ever written to a blob in place.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,7 +47,23 @@ class BlobStore:
         except OSError as error:
             raise _damaged(digest, f"cannot be read ({error.strerror})") from error
         if sha256_digest(data) != digest:
-            raise _damaged(digest, "does not have the bytes that were installed")
+            raise _changed(digest)
+        return data
+
+    def read_apart(self, digest: Digest) -> memoryview:
+        """The same in memory of its own, which may also be written to; a blob of megabytes is read faster so.
+
+        Raises:
+            BlobDigestError: see :meth:`read`.
+        """
+        try:
+            with os.fdopen(os.open(self.path(digest), _READ), "rb") as file:
+                data = _memory(os.fstat(file.fileno()).st_size)
+                read = file.readinto(data)
+        except OSError as error:
+            raise _damaged(digest, f"cannot be read ({error.strerror})") from error
+        if read != len(data) or "sha256:" + hashlib.sha256(data).hexdigest() != digest:
+            raise _changed(digest)
         return data
 
     def is_sound(self, digest: Digest) -> bool:
@@ -70,8 +88,10 @@ class BlobStore:
 
     def strangers(self) -> list[Path]:
         """What lies in the store and is no blob under its right name."""
-        known = set(map(self.path, self.digests()))
-        return [path for path in sorted(self._cas.glob("*/*")) if path not in known]
+        known = {self._cas, *map(self.path, self.digests())}
+        shards = [path for path in sorted(self._cas.glob("*")) if _SHARD.fullmatch(path.name) and path.is_dir()]
+        found = [path for folder in (self._cas.parent, self._cas, *shards) for path in sorted(folder.glob("*"))]
+        return [path for path in found if path not in known and path not in shards]
 
     def folders(self) -> list[Path]:
         """The folders that hold blobs, and those of staging."""
@@ -190,7 +210,26 @@ class StagedBlob:
         self._path.chmod(0o444)
 
 
+_SHARD = re.compile("[0-9a-f]{2}")
+_LARGE_PAGE = 2 << 20
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _memory(size: int) -> memoryview:
+    """Memory that is filled quickly: most of the time of a read is spent on getting it, page by page of 4 kB."""
+    if os.name != "posix" or not size:
+        return memoryview(bytearray(size))
+    # Linux lays out only whole multiples of its large pages so that these can be used.
+    room = size if size < _LARGE_PAGE else size + -size % _LARGE_PAGE
+    memory = mmap.mmap(-1, room, flags=mmap.MAP_PRIVATE | mmap.MAP_ANON)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without large pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(memory)[:size]
+
+
+def _changed(digest: Digest) -> BlobDigestError:
+    return _damaged(digest, "does not have the bytes that were installed")
 
 
 def _damaged(digest: Digest, what: str) -> BlobDigestError:

@@ -134,7 +134,8 @@ def _garbage(registry: Registry) -> Iterator[Finding]:
         message = f"{len(stages)} folders, {sum(stages)} bytes, of installs that did not come to their end"
         yield Finding("staging_stale", str(registry.root / "staging"), message, "expert-kit gc")
     for path in strangers[:_LISTED]:
-        yield Finding("stray_file", str(path), "lies in the store and is no blob", f"rm {shlex.quote(str(path))}, if it is not yours")
+        remove = f"rm {'-r ' if path.is_dir() and not path.is_symlink() else ''}{shlex.quote(str(path))}"
+        yield Finding("stray_file", str(path), "lies in the store and is no blob", f"{remove}, if it is not yours")
 
 
 def _permissions(registry: Registry) -> Iterator[Finding]:

@@ -76,9 +76,10 @@ def _take_back(written: Sequence[Path], folder: Path, *, keep: bool) -> None:
 
 def _signature_files(registry: Registry, expert: InstalledExpert, folder: Path) -> Iterator[tuple[Path, bytes]]:
     lines = registry.read(expert.signatures).splitlines() if expert.signatures else []
+    beside = (folder if folder.name not in ("", "..") else folder.resolve()).parent
     for line in lines:
         # The digest tells signatures apart without trusting anything in them.
-        yield folder.with_name(f"{expert.ref.file_stem}.{hashlib.sha256(line).hexdigest()[:12]}.sig"), line
+        yield beside / f"{expert.ref.file_stem}.{hashlib.sha256(line).hexdigest()[:12]}.sig", line
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -22,8 +22,8 @@ from expert_kit import __version__
 from expert_kit.bases import BaseFingerprint
 from expert_kit.errors import ExpertKitError, RegistryError
 from expert_kit.names import ExpertRef, parse_digest, printable, sha256_digest
-from expert_kit.registry.cache_file import write_cache
 from expert_kit.registry.candidates import Candidate, read_candidate
+from expert_kit.whole_file import replace_whole
 
 SUFFIX = ".expert"
 MAX_ARCHIVES = 100_000
@@ -40,6 +40,11 @@ class BadArchive:
     path: Path
     code: str
     message: str
+
+    @property
+    def damaged(self) -> bool:
+        """Damaged on its way, or made badly; otherwise a newer expert-kit can read it."""
+        return self.code != "manifest_schema_unknown"
 
 
 @dataclass(frozen=True)
@@ -134,10 +139,11 @@ def _to_json(found: Candidate | BadArchive) -> dict[str, Any]:
 
 
 def _from_json(path: Path, row: Any) -> Candidate | BadArchive | None:
-    """None if another version wrote the row, or nobody of us did."""
+    """None if another version wrote the row, nobody of us did, or the file has to be opened again."""
     with suppress(TypeError, KeyError, ValueError, ExpertKitError):
         if "code" in row:
-            return BadArchive(path, row["code"], row["message"])
+            # What could not be opened says nothing about the file, and what changes that changes neither its size nor its time.
+            return None if row["code"] == "archive_unreadable" else BadArchive(path, row["code"], row["message"])
         return Candidate(
             ExpertRef.parse(row["ref"]),
             parse_digest(row["identity"]),
@@ -160,7 +166,8 @@ def _load(file: Path) -> dict[str, Any]:
 
 def _save(file: Path, rows: dict[str, list[Any]]) -> None:
     try:
-        write_cache(file, json.dumps({"schema": _CACHE_SCHEMA, "archives": rows}, separators=(",", ":")))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_whole(file, json.dumps({"schema": _CACHE_SCHEMA, "archives": rows}, separators=(",", ":")).encode(), durable=False)
     except OSError as error:
         _log.debug("no cache of the index: %s", error)
 

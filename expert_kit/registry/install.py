@@ -107,6 +107,19 @@ def judge(
     return Judged(reader, expert, admitted, old)
 
 
+def check_fit(
+    reader: ArchiveReader, bases: Sequence[BaseRecord], policy: Policy, *, allow_missing_base: bool, probe: ProbeRunner | None = None
+) -> None:
+    """Those of these checks that look at what is in the archive, with the base models here; who signed it is not asked.
+
+    Raises:
+        ArchiveError, ManifestError, IncompatibleAdapterError, BaseMismatchError: as for ``Registry.install``.
+    """
+    choice = choose_base(reader.manifest, bases, policy, allow_missing=allow_missing_base)
+    _check_content(reader, bases)
+    _probe(reader.manifest, choice, reader.read, probe, policy)
+
+
 def store_all(registry: Registry, items: Sequence[Judged], *, allow_downgrade: bool, planned: bool = False) -> None:
     """Install what was judged, in this order and in one transaction: all of it, or nothing. See ``Registry.record_all``."""
     trust = TrustStore(registry.trust_home)

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import rfc8785
 
-from expert_kit.errors import ExpertKitError, LockError
+from expert_kit.errors import ExpertKitError, LockError, ResolutionError
 from expert_kit.names import Digest, ExpertRef, parse_digest, printable
 from expert_kit.registry.batch import Terms
 from expert_kit.registry.candidates import Candidate
@@ -27,7 +27,8 @@ from expert_kit.registry.plain_file import read_plain
 from expert_kit.registry.pool import Wanted
 from expert_kit.registry.proposal import Proposal
 from expert_kit.registry.records import InstalledExpert
-from expert_kit.registry.resolve import resolve
+from expert_kit.registry.resolve import Plan, resolve
+from expert_kit.registry.screening import choose_admitted
 from expert_kit.registry.store import Registry
 from expert_kit.registry.verify import REFUSED, verify_installed
 from expert_kit.registry.wishes import look_around, read_files
@@ -118,6 +119,7 @@ def propose_frozen(registry: Registry, locked: Sequence[Locked], files: Sequence
     Raises:
         LockError: ``lock_drift``; the message lists every difference. ResolutionError: the locked experts do not fit
             together here, with this expert-kit and these base models.
+        ExpertKitError: of a locked expert there are only archives in the index that are refused, for this reason.
     """
     given, entries = read_files(files), {entry.name: entry for entry in locked}
     offered = {candidate.identity: candidate for candidate in unique_candidates((*given, *index.candidates))}
@@ -127,7 +129,7 @@ def propose_frozen(registry: Registry, locked: Sequence[Locked], files: Sequence
     problems = [f"{one.path} is not in the lock file" for one in given if one.identity not in identities]
     strangers = (ref for ref, one in versions.items() if one.current and ref.full_name not in entries)
     problems += [f"{ref} is installed and not in the lock file" for ref in strangers]
-    missing: list[Candidate] = []
+    missing: list[Locked] = []
     for entry in locked:
         present = versions.get(entry.ref)
         problems += _differences(entry, present, yanked, terms) if present is not None else _yanked(entry, yanked)
@@ -135,11 +137,22 @@ def propose_frozen(registry: Registry, locked: Sequence[Locked], files: Sequence
         if present is None and entry.identity not in offered:
             problems.append(f"{entry.ref}: no archive with the identity {entry.identity} was offered")
         elif present is None:
-            missing.append(offered[entry.identity])
+            missing.append(entry)
     _raise_drift(problems)
     here = look_around(registry, terms, pre=True)
-    plan = resolve([Wanted(one.name, archive=one) for one in missing], (), here)
-    return Proposal(plan, tuple(step.candidate for step in plan.changes))
+
+    def choose(left: Sequence[Candidate]) -> Plan:
+        archives = {one.identity: one for one in unique_candidates((*given, *left))}
+        return resolve([Wanted(entry.name, archive=_archive_of(entry, archives)) for entry in missing], (), here)
+
+    plan, passed_over = choose_admitted(registry, terms, index.candidates, choose)
+    return Proposal(plan, tuple(step.candidate for step in plan.changes), passed_over)
+
+
+def _archive_of(entry: Locked, archives: Mapping[Digest, Candidate]) -> Candidate:
+    if entry.identity not in archives:  # all were passed over, and why is what the user will read
+        raise ResolutionError(f"no archive of {entry.ref} would be let in", code="resolution_not_found")
+    return archives[entry.identity]
 
 
 def _refused(registry: Registry, present: InstalledExpert) -> list[str]:

@@ -22,9 +22,9 @@ from expert_kit.bases import AdapterSpec, BaseMatch, BaseRecord, compare
 from expert_kit.errors import BaseMismatchError, IncompatibleAdapterError
 from expert_kit.manifest import BaseEntry, Manifest
 from expert_kit.names import Digest
-from expert_kit.registry.cache_file import write_cache
 from expert_kit.registry.paths import cache_dir
 from expert_kit.registry.records import FileEntry, InstalledExpert
+from expert_kit.whole_file import replace_whole
 
 if TYPE_CHECKING:
     from expert_kit.registry.store import Registry
@@ -189,7 +189,9 @@ def _recall(key: Mapping[str, str]) -> ProbeResult | None:
 def _remember(key: Mapping[str, str], result: ProbeResult) -> None:
     value: dict[str, Any] = {"key": dict(key), "result": {**asdict(result), "match": result.match.value}}
     try:
-        write_cache(_path(key), json.dumps(value, indent=1) + "\n")
+        path = _path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_whole(path, (json.dumps(value, indent=1) + "\n").encode(), durable=False)
     except OSError as error:
         # Only a cache: without it the next install or load asks again.
         _log.warning("cannot keep the result of a probe: %s", error.strerror)

@@ -113,6 +113,14 @@ class InstalledExperts:
         """
         return self.blobs.read(digest)
 
+    def read_weights(self, expert: InstalledExpert) -> memoryview:
+        """The tensors' file, as :meth:`read`, in memory that belongs to the caller; the faster way to megabytes.
+
+        Raises:
+            BlobDigestError: see :meth:`read`.
+        """
+        return self.blobs.read_apart(expert.weights.sha256)
+
     def check_revoked(self, expert: InstalledExpert) -> None:
         """Refuse an expert that its publisher has taken back since it was installed; call it wherever one is loaded.
 

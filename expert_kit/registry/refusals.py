@@ -73,12 +73,16 @@ def say_unmet(problem: Unmet) -> str:
     return printable(f"{problem.expert} {verb} {problem.other} {problem.wanted}, which {found}")
 
 
-def use_breaks(ref: ExpertRef, problem: Unmet) -> RegistryError:
-    """With that version as the current one, another expert would be without what it needs."""
+def would_break(target: ExpertRef, problem: Unmet) -> RegistryError:
+    """Another expert would be without what it needs, if this version became current or, without a version, the name went back."""
     other = problem.expert.partition("@")[0]
+    if target.version is None:
+        change, advice, command = "go back alone", f"go back with both: expert-kit rollback {other} first", "rollback"
+    else:
+        change, advice, command = "become current", f"choose a version of {other} that fits first", "use"
     return RegistryError(
-        f"{ref} cannot become current: then {say_unmet(problem)}",
-        hint=f"choose a version of {other} that fits first; or all the same: expert-kit use {ref} --force",
+        f"{target} cannot {change}: then {say_unmet(problem)}",
+        hint=f"{advice}; or all the same: expert-kit {command} {target} --force",
         code="rollback_breaks",
     )
 
@@ -87,16 +91,6 @@ def which_version(name: ExpertRef, versions: Sequence[InstalledExpert]) -> Usage
     """A version has to be named; ``versions`` are those that are installed."""
     others = " or ".join(f"expert-kit use {expert.ref}" for expert in versions)
     return UsageError(f"which version of {name}?", hint=others or "see `expert-kit list`", code="use_version")
-
-
-def rollback_breaks(name: ExpertRef, problem: Unmet) -> RegistryError:
-    """Going back would leave another expert without what it needs."""
-    other = problem.expert.partition("@")[0]
-    return RegistryError(
-        f"{name} cannot go back alone: then {say_unmet(problem)}",
-        hint=f"go back with both: expert-kit rollback {other} first; or all the same: expert-kit rollback {name} --force",
-        code="rollback_breaks",
-    )
 
 
 def needed(ref: ExpertRef, dependents: Sequence[InstalledExpert]) -> RegistryError:

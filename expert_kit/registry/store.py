@@ -29,9 +29,8 @@ from expert_kit.registry.refusals import (
     needed,
     no_longer_fitting,
     no_way_back,
-    rollback_breaks,
-    use_breaks,
     which_version,
+    would_break,
 )
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ class Registry(InstalledExperts):
                 before = dependents.unmet(connection)
                 target = history.go_back(connection, name, barred)
                 if not force and (worse := set(dependents.unmet(connection)).difference(before)):
-                    raise rollback_breaks(name, min(worse, key=str))
+                    raise would_break(name, min(worse, key=str))
             if target is None:
                 raise no_way_back(present.ref, self.versions(name))
         return self.get(target)
@@ -174,7 +173,7 @@ class Registry(InstalledExperts):
             unmet = dependents.unmet(connection)
             history.choose(connection, wanted)
             if not force and (worse := set(dependents.unmet(connection)).difference(unmet)):
-                raise use_breaks(wanted, min(worse, key=str))
+                raise would_break(wanted, min(worse, key=str))
         return before, self.get(wanted)
 
     def _revoked_versions(self, name: ExpertRef) -> list[str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from expert_kit.errors import CapacityError, DataError
-from expert_kit.names import printable
+from expert_kit.errors import CapacityError, DataError, UnknownNameError
+from expert_kit.names import ExpertRef, printable
 from expert_kit.routing.corpus import Labelled
 from expert_kit.routing.decision import RouteDecision
 from expert_kit.routing.feedback import Feedback
@@ -24,6 +24,8 @@ from expert_kit.routing.reading import plain_prompts
 ALIKE: Final = 0.8
 """Cosine of two experts' mean examples from which on they are said to overlap."""
 MOST_ROWS: Final = 100_000
+SHOWN: Final = 20
+"""Bad rows, and names of experts, that an error lists."""
 
 
 class LabelledPrompt(NamedTuple):
@@ -99,11 +101,15 @@ class RouterReport:
         return {**lists, "bins": [list(one) for one in self.bins], **numbers}
 
 
-def read_labelled(path: Path) -> list[LabelledPrompt]:
+def read_labelled(path: Path, experts: Collection[str]) -> list[LabelledPrompt]:
     """JSON lines ``{"text": ..., "expert": "ns/name"}``; without ``expert`` nobody should answer.
 
+    Args:
+        path: the file.
+        experts: full names that a row may have, those that could answer.
+
     Raises:
-        DataError: ``routing_rows_invalid``, naming the line.
+        DataError: ``routing_rows_invalid``, naming the lines.
     """
     shown = printable(str(path))
     try:
@@ -111,23 +117,40 @@ def read_labelled(path: Path) -> list[LabelledPrompt]:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not UTF-8 text"
         raise DataError(f"cannot read {shown}: {why}", hint="name a file of JSON lines", code="routing_rows_invalid") from error
-    found = []
-    for number, line in enumerate(lines[:MOST_ROWS], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        expert = row.get("expert") if isinstance(row, dict) else 0
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not (expert is None or isinstance(expert, str)):
-            raise DataError(
-                f'{shown}:{number}: not {{"text": "...", "expert": "ns/name" or null}}',
-                hint="correct that line",
-                code="routing_rows_invalid",
-            )
-        found.append(LabelledPrompt(row["text"], expert))
+    found = [_labelled(line, experts) for line in lines[:MOST_ROWS]]
+    problems = [f"  {shown}:{number}: {row}" for number, row in enumerate(found, start=1) if isinstance(row, str)]
+    if problems:
+        more = [f"  and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise DataError(
+            "\n".join([f"bad rows: {len(problems)}", *problems[:SHOWN], *more]), hint=_experts_hint(experts), code="routing_rows_invalid"
+        )
     if not found:
         raise DataError(f"{shown} has no rows", hint="one JSON object a line", code="routing_rows_invalid")
-    return found
+    return [row for row in found if isinstance(row, LabelledPrompt)]
+
+
+def _labelled(line: str, experts: Collection[str]) -> LabelledPrompt | str:
+    """The row, or what is wrong with it."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    expert = row.get("expert") if isinstance(row, dict) else 0
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not (expert is None or isinstance(expert, str)):
+        return 'not {"text": "...", "expert": "ns/name" or null}'
+    if expert is None or expert in experts:
+        return LabelledPrompt(row["text"], expert)
+    try:
+        why = "no namespace/name" if ExpertRef.parse(expert).version else "no such expert here"
+    except UnknownNameError:
+        why = "no namespace/name"
+    return f"{why}: '{printable(expert[:100])}'"
+
+
+def _experts_hint(experts: Collection[str]) -> str:
+    more = f" and {len(experts) - SHOWN} more: expert-kit list" if len(experts) > SHOWN else ""
+    names = ", ".join(sorted(experts)[:SHOWN]) + more or "none, expert-kit install PACKAGE"
+    return f"correct these lines; installed for this base: {names}"
 
 
 def assess(decide: Callable[[str], RouteDecision], rows: Sequence[LabelledPrompt]) -> Assessment:

@@ -100,6 +100,39 @@ _LIFE = (
     "Where is the nearest pharmacy?",
     "asdf ghjk qwer zxcv",
 )
+_TIMES = (
+    "What time is it in Tokyo?",
+    "How long does the bus to the airport take?",
+    "The film starts at 20:15 and lasts 95 minutes. When is it over?",
+    "Three workers need five hours for a wall. How long do two workers need?",
+    "How often should I water a cactus?",
+    "Why does nobody like getting up on Monday?",
+    "Ring me at seven tomorrow morning.",
+)
+_LANGUAGES = (
+    "Wie bekomme ich Rotwein aus dem Teppich?",
+    "Qu'est-ce que je peux offrir à ma grand-mère ?",
+    "¿Qué puedo cocinar con dos huevos y un tomate?",
+    "Come posso imparare a suonare la chitarra?",
+    "Quais são os melhores lugares para visitar em Lisboa?",
+    "Waarom slaapt mijn kat zoveel?",
+    "Hur lagar jag ett punkterat cykeldäck?",
+    "Hvordan får jeg naboen til å spille lavere?",
+    "Hvad er forskellen på te og kaffe?",
+    "Miksi taivas on sininen?",
+    "Jak zrobić dobre pierogi?",
+    "Proč mi nejde spustit počítač?",
+    "Hogyan lehet gyorsan elaludni?",
+    "Ce film bun îmi recomanzi pentru diseară?",
+    "Bugün kendimi çok yorgun hissediyorum.",
+    "Bagaimana cara merawat tanaman mawar?",
+    "Ποιο είναι το αγαπημένο σου τραγούδι;",
+    "Посоветуй интересную книгу о море.",
+    "Як швидко вивчити англійську мову?",
+    "おすすめの映画を教えてください。",
+    "怎么做西红柿炒鸡蛋？",
+    "요즘 읽을 만한 책이 있을까?",
+)
 
-BACKGROUND: Final[tuple[str, ...]] = (*_TALK, *_FACTS, *_MATHS, *_CODE, *_WRITING, *_LIFE)
-"""All of them, English."""
+BACKGROUND: Final[tuple[str, ...]] = (*_TALK, *_FACTS, *_MATHS, *_CODE, *_WRITING, *_LIFE, *_TIMES, *_LANGUAGES)
+"""All of them."""

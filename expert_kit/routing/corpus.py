@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from expert_kit.names import Digest
 from expert_kit.routing.encoder import Vectors, clean_text
+from expert_kit.routing.spelling import Speller
 
 Integers = NDArray[np.int64]
 Embed = Callable[[Sequence[str]], Vectors]
@@ -27,7 +26,6 @@ SHARED: Final = 0.1
 """From this share of examples that stand in two experts on, several experts count as right at once."""
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?:])\s+")
-_ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 class Batch(NamedTuple):
@@ -59,6 +57,13 @@ class Corpus:
     rows: Vectors
     """(n, D) float32"""
     parts: int
+    words: tuple[str, ...] = ()
+    """Of the language, the commonest first, as far as the encoder knows them whole."""
+
+    @cached_property
+    def speller(self) -> Speller:
+        """Corrects prompts towards the examples."""
+        return Speller(self.texts, self.words)
 
     @cached_property
     def sentences(self) -> Vectors:
@@ -110,7 +115,9 @@ def sentence_rows(rows: Vectors, parts: int) -> Vectors:
     return np.ascontiguousarray(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9))
 
 
-def build_corpus(experts: Iterable[tuple[Digest, str, str, Sequence[str]]], embed: Embed, parts: int) -> Corpus:
+def build_corpus(
+    experts: Iterable[tuple[Digest, str, str, Sequence[str]]], embed: Embed, parts: int, words: tuple[str, ...] = ()
+) -> Corpus:
     """Collect (digest, name, category, examples), in any order; texts are cleaned, and an expert has each once."""
     ordered = sorted(experts)
     own = [unique_texts(texts) for _, _, _, texts in ordered]
@@ -124,6 +131,7 @@ def build_corpus(experts: Iterable[tuple[Digest, str, str, Sequence[str]]], embe
         labels=np.repeat(np.arange(len(own)), [len(texts) for texts in own]).astype(np.int64),
         rows=np.concatenate(rows) if rows else np.zeros((0, parts), np.float32),
         parts=parts,
+        words=words,
     )
 
 
@@ -146,33 +154,3 @@ def end_of(text: str) -> str | None:
         if len(kept) >= 6:
             break
     return " ".join(kept[-END_WORDS:])
-
-
-def with_typos(text: str, count: int = 2) -> str:
-    """The text with that many slips of the keyboard; the same text always gets the same ones."""
-    draw = random.Random(hashlib.sha256(text.encode()).digest())
-    words = text.split(" ")
-    for _ in range(count):
-        long_enough = [place for place, word in enumerate(words) if len(word) >= 3]
-        if not long_enough:
-            break
-        place = draw.choice(long_enough)
-        words[place] = _slip(words[place], draw)
-    return " ".join(words)
-
-
-def _slip(word: str, draw: random.Random) -> str:
-    at = draw.randrange(len(word) - 1)
-    return draw.choice(
-        (
-            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
-            word[:at] + word[at + 1 :],
-            word[:at] + _beside(word[at], draw) + word[at:],
-            word[:at] + _beside(word[at], draw) + word[at + 1 :],
-        )
-    )
-
-
-def _beside(letter: str, draw: random.Random) -> str:
-    row = next((row for row in _ROWS if letter.lower() in row), "etaoin")
-    return draw.choice(row)

@@ -27,7 +27,7 @@ class Centroids(FittedRouter):
         self._owners, self._present = owners, np.unique(owners)
 
     @classmethod
-    def fit(cls, corpus: Corpus, disturbed: Corpus | None) -> Self:
+    def fit(cls, corpus: Corpus) -> Self:
         """See the base class."""
         found = [(at, _clusters(corpus.sentences[corpus.labels == at])) for at in np.unique(corpus.labels)]
         owners = np.concatenate([np.full(len(rows), at) for at, rows in found]).astype(np.int64)
@@ -59,7 +59,7 @@ class Neighbours(FittedRouter):
         self._corpus = corpus
 
     @classmethod
-    def fit(cls, corpus: Corpus, disturbed: Corpus | None) -> Self:
+    def fit(cls, corpus: Corpus) -> Self:
         """See the base class."""
         return cls(corpus)
 

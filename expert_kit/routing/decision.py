@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from expert_kit.errors import UsageError
 from expert_kit.names import Digest
@@ -14,6 +14,9 @@ from expert_kit.routing.signals import Signals
 Reason = Literal["covered", "ambiguous", "not_covered", "empty", "rule"]
 """Covered: one expert is clearly best, or a few are close. Ambiguous: more than ``top_k`` are close. Not covered: the
 prompt is below the threshold. Empty: the query has no text, or there is no expert. Rule: one of the user's rules decided."""
+
+
+POLICIES: Final = ("none", "base")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,15 @@ class RoutingConfig:
     alpha: float = 0.05
     """Share of covered prompts whose set of experts may miss the right one before it is cut at ``top_k``, 0.001 to 0.5."""
 
+    policy: str = "none"
+    """``base``: where the decision is close, the base model ranks the cards of the closest experts. ``none``: it is not asked."""
+
+    policy_seconds: float = 3.0
+    """What that may take; beyond, the fitted decision stands. 0 or more, in seconds."""
+
+    policy_margin: float = 0.3
+    """With a fit: a decision is close if the two best probabilities differ by less, 0 to 1; without one ``margin`` counts."""
+
     def __post_init__(self) -> None:
         """Refuse values outside the ranges above.
 
@@ -60,7 +72,13 @@ class RoutingConfig:
             ("neighbours", self.neighbours, 0, 1000),
             ("loss", self.loss, 0, 0.5),
             ("alpha", self.alpha, 1e-3, 0.5),
+            ("policy_seconds", self.policy_seconds, 0, 3600),
+            ("policy_margin", self.policy_margin, 0, 1),
         )
+        if self.policy not in POLICIES:
+            raise UsageError(
+                f"routing: policy is {self.policy!r}", hint=f"choose one of {', '.join(POLICIES)}", code="routing_config_invalid"
+            )
         for name, value, low, high in bounds:
             if not low <= value <= high:  # also refuses NaN
                 raise UsageError(
@@ -105,6 +123,28 @@ class RouterView(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """What the base model said about a close decision, and whether it counted; plain data."""
+
+    shares: tuple[tuple[str, float], ...]
+    """Name and share of each expert in the order of the fitted scores; empty when the time ran out."""
+    passes: int
+    """Of the model, one for each order of the cards."""
+    seconds: float
+    budget: float
+
+    @property
+    def counted(self) -> bool:
+        """Whether the decision follows it."""
+        return bool(self.shares)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        rounded = {"seconds": round(self.seconds, 3), "shares": {name: round(share, 6) for name, share in self.shares}}
+        return {**asdict(self), **rounded, "counted": self.counted}
+
+
+@dataclass(frozen=True)
 class RouteDecision:
     """Who answers and why; it carries all its inputs but the query, so that explaining recomputes nothing."""
 
@@ -140,7 +180,7 @@ class RouteDecision:
     """Whether a fit stands behind the numbers; without one there is no ``p_right``."""
 
     p_right: float | None = None
-    """P(the best expert is right | the prompt is covered by some expert)."""
+    """P(the first of ``scores`` is right | the prompt is covered by some expert)."""
 
     set_size: int | None = None
     """Experts in the conformal set, before ``top_k`` cuts it."""
@@ -153,6 +193,12 @@ class RouteDecision:
     rules: tuple[FiredRule, ...] = ()
     notes: tuple[str, ...] = ()
     """What a person should know about this decision, such as a stale fit."""
+
+    read_as: str | None = None
+    """The prompt as it was corrected for a second look; None where no word looked mistyped."""
+
+    opinion: Opinion | None = None
+    """The base model's, where it was asked. It changes ``experts`` alone; scores and probabilities stay the fitted ones."""
 
     @classmethod
     def nobody(cls, config: RoutingConfig) -> RouteDecision:
@@ -180,6 +226,8 @@ class RouteDecision:
             "signals": self.signals.to_json() if self.signals else None,
             "rules": [rule._asdict() for rule in self.rules],
             "notes": list(self.notes),
+            "read_as": self.read_as,
+            "opinion": self.opinion.to_json() if self.opinion else None,
             "encoder_id": self.encoder_id,
             "config": asdict(self.config),
         }

@@ -88,6 +88,7 @@ class EmbeddingRouter:
             raise ValueError("a digest stands twice among the candidates")
         self.encoder = encoder
         self.names = {candidate.digest: candidate.name for candidate in sorted(candidates, key=lambda one: one.digest)}
+        self.cards = {candidate.digest: candidate.card for candidate in candidates}
         texts = {candidate.digest: _texts(candidate) for candidate in candidates}
         self._cache = cache
         self._profiles = {digest: self._profile(texts[digest]) for digest in self.names if texts[digest]}

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from expert_kit.errors import CheckUnavailableError, TransferError
 from expert_kit.names import Digest, sha256_digest
-from expert_kit.routing.bert import DROPPED_WORDS, POOLED, Bert, is_plain_bert
+from expert_kit.routing.bert import DROPPED_WORDS, POOLED, Bert, is_plain_bert, word_list
 
 Vectors = NDArray[np.float32]
 """(n, d) float32, one unit row per text."""
@@ -159,6 +159,10 @@ class SentenceTransformerEncoder:
                 self._rows = _load_with_library(self.folder)
         cleaned = [clean_text(text) for text in texts]
         return self._rows(cleaned) if cleaned else np.zeros((0, 0), dtype=np.float32)
+
+    def words(self) -> tuple[str, ...]:
+        """Whole words of its vocabulary, as they stand there, roughly the commonest first; none of any model but a plain BERT."""
+        return word_list(self.folder) if self.parts > 1 else ()
 
     def encode_starts(self, texts: Sequence[str]) -> Vectors:
         """(n, d): the texts without what their last three words say; see :func:`start_rows`.

@@ -18,6 +18,7 @@ def explain(decision: RouteDecision) -> str:
             _headline(decision),
             *_ranking(decision),
             *_what_would_change_it(decision),
+            *_opinion(decision),
             *_routers(decision),
             *_signals(decision),
             *(line for one in decision.evidence for line in _examples(f"nearest examples of {printable(one.name)}", one.nearest)),
@@ -63,6 +64,20 @@ def _what_would_change_it(decision: RouteDecision) -> Iterator[str]:
             yield f"{best} would answer from {decision.threshold - decision.coverage:.3f} more coverage on"
     elif decision.margin is not None:
         yield f"margin {decision.margin:.3f}; closer than {decision.config.margin:g} would be mixed"
+
+
+def _opinion(decision: RouteDecision) -> Iterator[str]:
+    if decision.read_as is not None:
+        yield f"also read as: {printable(decision.read_as)}"
+    said = decision.opinion
+    if said is None:
+        return
+    took = f"{said.passes} passes, {said.seconds:.1f} s of {said.budget:g}"
+    if not said.counted:
+        yield f"the base model was asked which card fits, but the time ran out ({took}): the fitted decision stands"
+        return
+    shares = ", ".join(f"{printable(name)} {share:.2f}" for name, share in said.shares)
+    yield f"close, so the base model ranked the cards ({took}): {shares}; multiplied with the scores"
 
 
 def _routers(decision: RouteDecision) -> Iterator[str]:

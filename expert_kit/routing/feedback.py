@@ -27,9 +27,13 @@ class Feedback:
     at: str
     """UTC, ``2026-01-31T12:00:00Z``."""
 
+    def takes_back(self, earlier: Feedback) -> bool:
+        """Whether an earlier remark about the same prompt no longer counts: what is wrong says nothing about other experts."""
+        return self.verdict != "wrong" or self.expert == earlier.expert
+
 
 class FeedbackStore:
-    """All remarks; of several about the same prompt and expert the last one counts."""
+    """All remarks; of several about the same prompt the last one counts, and earlier ones that it does not take back."""
 
     def __init__(self, folder: Path) -> None:
         self._journal = Journal(folder / "feedback.jsonl", MOST_ROWS)
@@ -45,14 +49,14 @@ class FeedbackStore:
         return row
 
     def all(self) -> list[Feedback]:
-        """The remarks that count, oldest first."""
-        found: dict[tuple[str, str], Feedback] = {}
+        """The remarks that count, those about one prompt together, oldest first."""
+        found: dict[str, list[Feedback]] = {}
         for row in self._journal.rows():
             values = [row.get(name) for name in ("text", "verdict", "expert", "at")]
             if all(isinstance(value, str) for value in values) and row["verdict"] in get_args(Verdict) and row["text"]:
-                found.pop((row["text"], row["expert"]), None)
-                found[(row["text"], row["expert"])] = Feedback(row["text"], row["verdict"], row["expert"], row["at"])
-        return list(found.values())
+                last = Feedback(row["text"], row["verdict"], row["expert"], row["at"])
+                found[last.text] = [*(one for one in found.pop(last.text, []) if not last.takes_back(one)), last]
+        return [one for remarks in found.values() for one in remarks]
 
 
 def approved(feedback: Iterable[Feedback], expert: str) -> tuple[str, ...]:
@@ -68,11 +72,5 @@ def refused(feedback: Iterable[Feedback]) -> tuple[str, ...]:
 
 
 def told(feedback: Iterable[Feedback]) -> dict[str, tuple[str, ...]]:
-    """Prompt -> the experts that the user said are right for it, or none: what decides when the very same prompt comes again."""
-    found: dict[str, tuple[str, ...]] = {}
-    for row in feedback:
-        if row.verdict == "right":
-            found[row.text] = (*found.get(row.text, ()), row.expert)
-        elif row.verdict == "base":
-            found[row.text] = ()
-    return found
+    """Prompt -> the expert that the user said is right for it, or none: what decides when the very same prompt comes again."""
+    return {row.text: (row.expert,) if row.verdict == "right" else () for row in feedback if row.verdict != "wrong"}

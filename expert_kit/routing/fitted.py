@@ -17,13 +17,18 @@ from expert_kit.routing.fusion import Fusion, probabilities
 from expert_kit.routing.reading import Prompts
 from expert_kit.routing.scorer import FittedRouter
 
+CORRECTED_SHARE: Final = 0.7
+"""How much a prompt with its spelling corrected counts beside the prompt as it was written."""
 END_SHARE: Final = 0.8
-"""How much the end of a long prompt counts beside its whole, 0 to 1."""
+"""How much the end of a long prompt counts beside its whole."""
 START_SHARE: Final = 0.25
-START_BELOW: Final = 0.95
-START_PART: Final = 0.15
-"""The least sure prompts, ``START_PART`` of the held-out ones but none above ``START_BELOW``, are also judged without their last
-three words, which then counts ``START_SHARE``: words of another expert, added at the end, are the cheapest way to steer a router."""
+"""How much a prompt without its last three words counts beside its whole: words of another expert, added at the end, are the
+cheapest way to steer a router."""
+SURE: Final = 0.95
+"""Where the best chance is at least that, the start of a covered prompt is not looked at, nor its spelling."""
+LEFT_DOUBT: Final = 0.5
+"""The end or the start of a prompt only counts where it leaves at most this share of the whole prompt's doubt. On plain prompts
+these looks see less than the whole, and are rarely that sure."""
 
 
 class Verdicts(NamedTuple):
@@ -38,6 +43,8 @@ class Verdicts(NamedTuple):
     coverage: NDArray[np.float32]
     """(n,)"""
     parts: dict[str, NDArray[np.float32]]
+    read_as: dict[int, str]
+    """Number of a prompt with words that look mistyped -> the prompt with the likely ones."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,6 @@ class Fitted:
     rule: CoverageRule
     quantile: float | None
     """Experts with ``1 - p <= quantile`` form the conformal set; None with too few held-out prompts."""
-    start_below: float
-    """A prompt whose best chance is lower is also judged without its last words."""
     report: Report
 
     @property
@@ -87,22 +92,53 @@ class Fitted:
         found = {name: router.logits(prompts.whole) for name, router in self.routers.items()}
         fused = self.fusion.logits(found)
         parts = self.coverage.parts(prompts.whole, fused)
-        if len(prompts.end_owners):
-            ends = self._fused(prompts.ends)
-            owners = prompts.end_owners
-            for name, values in self.coverage.parts(prompts.ends, ends).items():
-                parts[name][owners] = np.maximum(parts[name][owners], values)
-            fused[owners] = (1 - END_SHARE) * fused[owners] + END_SHARE * ends
-        self._add_starts(prompts, fused)
-        return Verdicts(found, fused, probabilities(fused, self.several), self.rule.scores(parts), parts)
+        self._add_ends(prompts, fused, parts)
+        read_as = self._add_corrected(prompts, fused, parts)
+        self._add_starts(prompts, fused, read_as)
+        return Verdicts(found, fused, probabilities(fused, self.several), self.rule.scores(parts), parts, read_as)
 
-    def _add_starts(self, prompts: Prompts, fused: Vectors) -> None:
-        unsure = np.flatnonzero(prompts.has_start & (probabilities(fused, self.several).max(axis=1) < self.start_below))
+    def _add_corrected(self, prompts: Prompts, fused: Vectors, parts: dict[str, NDArray[np.float32]]) -> dict[int, str]:
+        if prompts.embed is None:
+            return {}
+        doubtful = (self._best(fused) < SURE) | (self.rule.scores(parts) < self.rule.threshold)
+        whole = np.setdiff1d(np.flatnonzero(doubtful), prompts.end_owners)
+        found = {int(at): text for at in whole if (text := self.corpus.speller.corrected(prompts.whole.texts[at])) is not None}
+        if not found:
+            return {}
+        at, texts = np.array(list(found)), tuple(found.values())
+        corrected = Batch(texts, prompts.embed(texts), prompts.whole.parts)
+        logits = self._fused(corrected)
+        for name, values in self.coverage.parts(corrected, logits).items():
+            parts[name][at] = (1 - CORRECTED_SHARE) * parts[name][at] + CORRECTED_SHARE * values
+        fused[at] = (1 - CORRECTED_SHARE) * fused[at] + CORRECTED_SHARE * logits
+        return found
+
+    def _add_ends(self, prompts: Prompts, fused: Vectors, parts: dict[str, NDArray[np.float32]]) -> None:
+        if not len(prompts.end_owners):
+            return
+        ends = self._fused(prompts.ends)
+        surer = self._surer(ends, fused[prompts.end_owners])
+        owners = prompts.end_owners[surer]
+        for name, values in self.coverage.parts(prompts.ends, ends).items():
+            parts[name][owners] = np.maximum(parts[name][owners], values[surer])
+        fused[owners] = (1 - END_SHARE) * fused[owners] + END_SHARE * ends[surer]
+
+    def _add_starts(self, prompts: Prompts, fused: Vectors, read_as: Mapping[int, str]) -> None:
+        unsure = np.flatnonzero(prompts.has_start & (self._best(fused) < SURE))
         if prompts.starts is None or self.several or not len(unsure):
             return
-        texts = tuple(" ".join(prompts.whole.texts[at].split()[:-DROPPED_WORDS]) for at in unsure)
-        starts = self._fused(Batch(texts, prompts.starts(unsure), prompts.whole.parts))
-        fused[unsure] = (1 - START_SHARE) * fused[unsure] + START_SHARE * starts
+        whole = [read_as.get(int(at), prompts.whole.texts[at]) for at in unsure]
+        texts = tuple(" ".join(text.split()[:-DROPPED_WORDS]) for text in whole)
+        starts = self._fused(Batch(texts, prompts.starts(whole), prompts.whole.parts))
+        surer = self._surer(starts, fused[unsure])
+        owners = unsure[surer]
+        fused[owners] = (1 - START_SHARE) * fused[owners] + START_SHARE * starts[surer]
+
+    def _surer(self, look: Vectors, whole: Vectors) -> NDArray[np.bool_]:
+        return 1 - self._best(look) <= LEFT_DOUBT * (1 - self._best(whole))
+
+    def _best(self, fused: Vectors) -> Vectors:
+        return probabilities(fused, self.several).max(axis=1)
 
     def _fused(self, batch: Batch) -> Vectors:
         return self.fusion.logits({name: router.logits(batch) for name, router in self.routers.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expert_kit.routing.background import BACKGROUND
-from expert_kit.routing.corpus import Batch, Corpus, Labelled, sentence_rows, with_typos
+from expert_kit.routing.corpus import Batch, Corpus, Labelled, sentence_rows
 from expert_kit.routing.coverage import FORMULAS, UNSCALED, USUAL, CoverageModel, CoverageRule
 from expert_kit.routing.encoder import Vectors
-from expert_kit.routing.fitted import START_BELOW, START_PART, Fitted, Report
-from expert_kit.routing.fusion import Fusion, fit_fusion, probabilities, rescaled
-from expert_kit.routing.heads import TypingHead
+from expert_kit.routing.fitted import Fitted, Report
+from expert_kit.routing.fusion import fit_fusion, probabilities
 from expert_kit.routing.measures import auroc, calibration_error, conformal_quantile
 from expert_kit.routing.reading import Reader
 from expert_kit.routing.scorer import FittedRouter
-from expert_kit.routing.scorers import ROUTERS, labelled_rows
+from expert_kit.routing.scorers import ROUTERS
 
 FEWEST_HELD_OUT: Final = 19
 """Held-out prompts below which nothing can be calibrated at the usual 5 %."""
@@ -34,8 +33,6 @@ FEWEST_FOR_GAPS: Final = 8
 CLEARLY: Final = 0.05
 """AUROC by which another coverage formula must be better. The heads still know the experts that are taken away, which flatters
 the logit."""
-MOST_TYPOS: Final = 30
-MOST_DISTURBED: Final = 400
 FOLDS: Final = 5
 _SEED: Final = 2026
 
@@ -50,8 +47,6 @@ class FitSettings:
     """Share of covered prompts whose conformal set may miss the right expert, 0 to 0.5."""
     min_score: float = 0.24
     """See ``RoutingConfig.min_score``; the threshold for a few experts is not above it."""
-    typos: bool = True
-    """Whether heads also see examples with typing errors, where there are many."""
     routers: tuple[str, ...] = tuple(ROUTERS)
     """Names of the routers that take part, keys of ``ROUTERS``."""
 
@@ -60,7 +55,7 @@ def fit_key(corpus: Corpus, validation: Labelled | None, settings: FitSettings, 
     """Digest over all that a fit depends on; another one means that the state is stale."""
     held = [] if validation is None else [validation.batch.texts, np.argwhere(validation.targets).tolist()]
     experts = [corpus.digests, corpus.categories, corpus.texts, corpus.labels.tolist()]
-    whole = json.dumps([experts, held, asdict(settings), encoder_id, list(generic), "fit/2"], sort_keys=True)
+    whole = json.dumps([experts, held, asdict(settings), encoder_id, list(generic), "fit/3"], sort_keys=True)
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -78,14 +73,13 @@ def fit(
     Args:
         corpus: experts and examples, see :func:`can_fit`.
         validation: prompts that no router is fitted on; without enough of them, examples are held out in folds.
-        reader: embeds disturbed copies of examples and validation prompts.
+        reader: embeds generic prompts.
         settings: what to aim at.
         key: from :func:`fit_key`.
         generic: prompts that no expert should answer, besides ``BACKGROUND``.
     """
     started = time.perf_counter()
-    disturbed = _disturbed(corpus, reader) if settings.typos else None
-    routers = _fit_routers(corpus, disturbed, settings)
+    routers = _fit_routers(corpus, settings)
     held: Labelled
     wanted = max(FEWEST_HELD_OUT, min(corpus.size, ENOUGH_HELD_OUT) if _can_fold(corpus) else 0)
     if validation is not None and len(validation.batch.texts) >= wanted:
@@ -94,7 +88,7 @@ def fit(
     else:
         held, logits = _out_of_fold(corpus, tuple(routers), settings)
         source = "folds"
-    fusion = _fuse(logits, held, routers, reader, corpus.several)
+    fusion = fit_fusion(logits, held.targets, corpus.several)
     routers = {name: router for name, router in routers.items() if name in fusion.weights}
     generic_rows = [reader.embed(texts) for texts in (BACKGROUND, tuple(generic)) if texts]
     coverage = CoverageModel.fit(corpus, sentence_rows(np.concatenate(generic_rows), corpus.parts))
@@ -115,23 +109,11 @@ def fit(
         seconds=round(time.perf_counter() - started, 3),
     )
     quantile = conformal_quantile(surprise, settings.alpha)
-    start_below = min(float(np.quantile(chances.max(axis=1), START_PART)), START_BELOW)
-    return Fitted(key, corpus, routers, fusion, coverage, rule, quantile, start_below, report)
+    return Fitted(key, corpus, routers, fusion, coverage, rule, quantile, report)
 
 
-def _disturbed(corpus: Corpus, reader: Reader) -> Corpus | None:
-    """Up to 30 examples of every expert with typing errors; None where no head is fitted on them."""
-    if not TypingHead.fits(corpus):
-        return None
-    blocks = [np.flatnonzero(corpus.labels == expert) for expert in range(corpus.size)]
-    at = [block[np.linspace(0, len(block) - 1, min(len(block), MOST_TYPOS)).astype(np.int64)] for block in blocks if len(block)]
-    texts = [tuple(with_typos(corpus.texts[place]) for place in block) for block in at]
-    rows = np.concatenate([reader.embed(block) for block in texts])
-    return replace(corpus.take(np.concatenate(at)), texts=tuple(text for block in texts for text in block), rows=rows)
-
-
-def _fit_routers(corpus: Corpus, disturbed: Corpus | None, settings: FitSettings) -> dict[str, FittedRouter]:
-    return {name: ROUTERS[name].fit(corpus, disturbed) for name in settings.routers if ROUTERS[name].fits(corpus)}
+def _fit_routers(corpus: Corpus, settings: FitSettings) -> dict[str, FittedRouter]:
+    return {name: ROUTERS[name].fit(corpus) for name in settings.routers if ROUTERS[name].fits(corpus)}
 
 
 def _can_fold(corpus: Corpus) -> bool:
@@ -149,8 +131,7 @@ def _out_of_fold(corpus: Corpus, names: Sequence[str], settings: FitSettings) ->
         smaller = corpus.take(kept)
         if not len(out) or not all(ROUTERS[name].fits(smaller) for name in names):
             continue
-        # A disturbed copy of what is held out would give it away; the copies are too few to be missed.
-        fitted = _fit_routers(smaller, None, replace(settings, routers=tuple(names)))
+        fitted = _fit_routers(smaller, replace(settings, routers=tuple(names)))
         batch = Batch(tuple(corpus.texts[at] for at in out), corpus.rows[out], corpus.parts)
         judged.append(out)
         for name in names:
@@ -169,17 +150,6 @@ def _out_of_fold(corpus: Corpus, names: Sequence[str], settings: FitSettings) ->
 def hash_fold(text: str) -> int:
     """Equal texts of two experts are held out together."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[0] % FOLDS
-
-
-def _fuse(logits: Mapping[str, Vectors], held: Labelled, routers: Mapping[str, FittedRouter], reader: Reader, several: bool) -> Fusion:
-    """Weights from held-out prompts and from some of them with typing errors; the temperature from the clean ones alone."""
-    share = min(MOST_DISTURBED, len(held.batch.texts))
-    some = labelled_rows(held, np.linspace(0, len(held.batch.texts) - 1, share).astype(np.int64))
-    texts = tuple(with_typos(text) for text in some.batch.texts)
-    batch = Batch(texts, reader.embed(texts), some.batch.parts)
-    both = {name: np.concatenate([found, routers[name].logits(batch)]) for name, found in logits.items()}
-    fusion = fit_fusion(both, np.concatenate([held.targets, some.targets]), several)
-    return rescaled(fusion, logits, held.targets)
 
 
 def _coverage_rule(coverage: CoverageModel, fused: Vectors, held: Labelled, settings: FitSettings) -> tuple[CoverageRule, dict[str, float]]:

@@ -81,13 +81,6 @@ def fit_fusion(found: Mapping[str, Vectors], targets: Flags, several: bool) -> F
     return fused._replace(losses={**losses, "fusion": log_loss(fused.logits(found), targets, several)})
 
 
-def rescaled(fusion: Fusion, found: Mapping[str, Vectors], targets: Flags) -> Fusion:
-    """The same mixture with the temperature that suits these prompts."""
-    plain = fusion._replace(bias=0.0)
-    (factor,), bias = _fitted([plain.logits(found)], targets, fusion.several)
-    return fusion._replace(weights={name: weight * float(factor) for name, weight in fusion.weights.items()}, bias=bias)
-
-
 def _fitted(found: list[Vectors], targets: Flags, several: bool) -> tuple[NDArray[np.float64], float]:
     """Weights (r,) from 0 on and a bias, 0 unless several are right."""
     stacked = np.stack([logits - (0 if several else logits.max(axis=1, keepdims=True)) for logits in found])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +19,22 @@ MOST_WORK: Final = 60_000_000
 MOST_LETTER_WORK: Final = 1_000_000
 MOST_WEIGHTS: Final = 30_000_000
 """Terms times experts; the rarest terms go first."""
-FEWEST_FOR_TYPOS: Final = 30
-"""Examples an expert, on the average, from which on a head also sees some with typing errors."""
 _L2: Final = 1e-5
-_TYPO_SHARE: Final = 0.5
-"""Weight of all of them beside that of the clean examples; none weighs more than a clean one."""
 
 
 class SentenceHead(FittedRouter):
     """A logistic head on the sentence vector."""
 
     name = "sentence"
-    _gets_used_to_typos: ClassVar[bool] = False
 
     def __init__(self, basis: Basis, head: Vectors, bias: Vectors) -> None:
         self._basis, self._head, self._bias = basis, head, bias
 
     @classmethod
-    def fit(cls, corpus: Corpus, disturbed: Corpus | None) -> Self:
+    def fit(cls, corpus: Corpus) -> Self:
         """See the base class."""
         basis = Basis.of(cls._see(corpus.rows, corpus.parts), cls._parts(corpus.parts))
-        head, bias = _fit_head(corpus, lambda rows: basis(cls._see(rows, corpus.parts)), disturbed if cls._gets_used_to_typos else None)
+        head, bias = _fit_head(corpus, lambda rows: basis(cls._see(rows, corpus.parts)))
         return cls(basis, head, bias)
 
     def logits(self, batch: Batch) -> Vectors:
@@ -88,18 +83,6 @@ class LayerHead(SentenceHead):
         return parts
 
 
-class TypingHead(LayerHead):
-    """The same, fitted on examples with typing errors too: a router of its own, since on clean prompts it can be worse."""
-
-    name = "typing"
-    _gets_used_to_typos = True
-
-    @classmethod
-    def fits(cls, corpus: Corpus) -> bool:
-        """With 30 examples an expert, on the average."""
-        return super().fits(corpus) and not corpus.several and len(corpus.texts) >= FEWEST_FOR_TYPOS * corpus.size
-
-
 class WordHead(FittedRouter):
     """TF-IDF of words and pairs of words with a linear head, or with each expert's mean where there are many experts."""
 
@@ -110,7 +93,7 @@ class WordHead(FittedRouter):
         self._index, self._head = index, head
 
     @classmethod
-    def fit(cls, corpus: Corpus, disturbed: Corpus | None) -> Self:
+    def fit(cls, corpus: Corpus) -> Self:
         """See the base class."""
         index = WordIndex.of(corpus.texts, cls._split, MOST_WEIGHTS // max(corpus.size, 150))
         features = index.matrix(corpus.texts)
@@ -156,9 +139,9 @@ class Categories(FittedRouter):
         self._inner, self._groups = inner, groups
 
     @classmethod
-    def fit(cls, corpus: Corpus, disturbed: Corpus | None) -> Self:
+    def fit(cls, corpus: Corpus) -> Self:
         """See the base class."""
-        return cls(SentenceHead.fit(corpus, None), _groups(corpus))
+        return cls(SentenceHead.fit(corpus), _groups(corpus))
 
     def logits(self, batch: Batch) -> Vectors:
         """See the base class."""
@@ -182,20 +165,16 @@ class Categories(FittedRouter):
         return SentenceHead.fits(corpus) and not corpus.several and 1 < len(set(corpus.categories)) < corpus.size
 
 
-def _fit_head(corpus: Corpus, see: Callable[[Vectors], Vectors], disturbed: Corpus | None) -> tuple[Vectors, Vectors]:
+def _fit_head(corpus: Corpus, see: Callable[[Vectors], Vectors]) -> tuple[Vectors, Vectors]:
     if corpus.several:
         _, rows, targets = corpus.merged()
         seen = see(rows)
         head = fit_one_against_rest(np.hstack([seen, np.ones((len(seen), 1), np.float32)]), targets, l2=_L2, rounds=60)
         return head[:-1], head[-1]
-    features, labels, weights = see(corpus.rows), corpus.labels, np.ones(len(corpus.labels), np.float32)
+    features, labels = see(corpus.rows), corpus.labels
     if len(labels) * corpus.size > MOST_WORK:
         return _least_squares(features, labels, corpus.size)
-    if disturbed is not None:
-        share = _TYPO_SHARE * len(labels) / len(disturbed.labels)
-        features, labels = np.concatenate([features, see(disturbed.rows)]), np.concatenate([labels, disturbed.labels])
-        weights = np.concatenate([weights, np.full(len(disturbed.labels), min(share, 1.0), np.float32)])
-    return fit_softmax(features, labels, corpus.size, weights, l2=_L2), np.zeros(corpus.size, np.float32)
+    return fit_softmax(features, labels, corpus.size, l2=_L2), np.zeros(corpus.size, np.float32)
 
 
 def _least_squares(features: Vectors, labels: NDArray[np.int64], size: int) -> tuple[Vectors, Vectors]:

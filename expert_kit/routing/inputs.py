@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -12,6 +12,7 @@ import numpy as np
 from expert_kit.routing.corpus import Batch, Corpus, Labelled, build_corpus, unique_texts
 from expert_kit.routing.decision import RoutingConfig
 from expert_kit.routing.embedding import Candidate
+from expert_kit.routing.encoder import Encoder
 from expert_kit.routing.fitted import Fitted
 from expert_kit.routing.fitting import FitSettings, can_fit, fit, fit_key
 from expert_kit.routing.reading import Reader
@@ -39,7 +40,7 @@ class FitInputs:
         config = config or RoutingConfig()
         ordered = tuple(sorted(candidates, key=lambda one: one.digest))
         experts = [(one.digest, one.name, one.category, one.examples or (one.card,)) for one in ordered]
-        corpus = build_corpus(experts, reader.embed, reader.encoder.parts)
+        corpus = build_corpus(experts, reader.embed, reader.encoder.parts, _words_of(reader.encoder))
         settings = FitSettings(loss=config.loss, alpha=config.alpha, min_score=config.min_score)
         return cls(ordered, corpus, _validation(ordered, reader), tuple(generic), settings, reader)
 
@@ -76,3 +77,9 @@ def _validation(candidates: Sequence[Candidate], reader: Reader) -> Labelled | N
     for row, text in enumerate(texts):
         targets[row, owners[text]] = True
     return Labelled(Batch(texts, reader.embed(texts), reader.encoder.parts), targets)
+
+
+def _words_of(encoder: Encoder) -> tuple[str, ...]:
+    """Words that are right though no example has them; empty where the encoder cannot say."""
+    own: Callable[[], tuple[str, ...]] | None = getattr(encoder, "words", None)
+    return own() if own is not None else ()

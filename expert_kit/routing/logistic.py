@@ -49,19 +49,18 @@ class Basis:
         return np.asarray((rows - self.centre) @ self.directions, dtype=np.float32)
 
 
-def fit_softmax(features: Any, labels: Integers, count: int, weights: Array | None = None, *, l2: float, rounds: int = 40) -> Array:
+def fit_softmax(features: Any, labels: Integers, count: int, *, l2: float, rounds: int = 40) -> Array:
     """Multinomial logistic regression without bias, (d, count).
 
     Args:
         features: (n, d) float32, dense or a scipy sparse matrix.
         labels: (n,) 0 to ``count - 1``.
         count: classes.
-        weights: (n,) of the rows; equal if not given.
         l2: half of it times the squared weights is added to the mean loss.
         rounds: most iterations of L-BFGS.
     """
     size = features.shape[0]
-    share = np.full(size, 1 / size, np.float32) if weights is None else (weights / weights.sum()).astype(np.float32)
+    share = np.float32(1 / size)
     at = np.arange(size)
 
     def loss(logits: Array) -> tuple[float, Array]:
@@ -71,8 +70,8 @@ def fit_softmax(features: Any, labels: Integers, count: int, weights: Array | No
         total = logits.sum(axis=1, keepdims=True)
         logits /= total
         logits[at, labels] -= 1
-        logits *= share[:, None]
-        return float(-(share * (right - np.log(total[:, 0]))).sum()), logits
+        logits *= share
+        return float(-(right - np.log(total[:, 0])).mean()), logits
 
     return _descend(features, count, loss, l2, rounds)
 

@@ -17,11 +17,13 @@ SHORTEST_WITH_END: Final = 6
 
 
 class Prompts(NamedTuple):
-    """Prompts to be judged, and two more looks at them."""
+    """Prompts to be judged, and more looks at them."""
 
     whole: Batch
-    starts: Callable[[NDArray[np.int64]], Vectors] | None
-    """Numbers of prompts -> their rows without the last three words; None where that is not wanted."""
+    embed: Callable[[Sequence[str]], Vectors] | None
+    """For another look at other words; None where that is not wanted."""
+    starts: Callable[[Sequence[str]], Vectors] | None
+    """Texts -> their rows without the last three words; None where that is not wanted."""
     has_start: NDArray[np.bool_]
     """(n,) long enough for it."""
     ends: Batch
@@ -60,10 +62,10 @@ class Reader:
         lengths = np.array([len(text.split()) for text in cleaned])
         has_start = (lengths >= SHORTEST_WITH_END) & ~np.isin(np.arange(len(cleaned)), list(found))
 
-        def starts(at: NDArray[np.int64]) -> Vectors:
-            return start_rows(self.encoder, [cleaned[place] for place in at])
+        def starts(texts: Sequence[str]) -> Vectors:
+            return start_rows(self.encoder, texts)
 
-        return Prompts(whole, starts, has_start, ends, np.array(list(found), dtype=np.int64))
+        return Prompts(whole, self._now, starts, has_start, ends, np.array(list(found), dtype=np.int64))
 
     def _now(self, texts: Sequence[str]) -> Vectors:
         return embed(self.encoder, texts) if texts else np.zeros((0, self.encoder.parts), np.float32)
@@ -72,4 +74,4 @@ class Reader:
 def plain_prompts(batch: Batch) -> Prompts:
     """Prompts that are looked at as they are and in no other way."""
     nothing = Batch((), np.zeros((0, batch.rows.shape[1]), np.float32), batch.parts)
-    return Prompts(batch, None, np.zeros(len(batch.texts), np.bool_), nothing, np.zeros(0, np.int64))
+    return Prompts(batch, None, None, np.zeros(len(batch.texts), np.bool_), nothing, np.zeros(0, np.int64))

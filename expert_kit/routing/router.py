@@ -25,6 +25,7 @@ from expert_kit.routing.fitted import Fitted, Verdicts
 from expert_kit.routing.journal import LONGEST_TEXT
 from expert_kit.routing.reading import Reader
 from expert_kit.routing.rules import FiredRule, Rule, RuleOutcome, apply_rules, break_ties
+from expert_kit.routing.second_opinion import Ranker, is_close, with_opinion
 from expert_kit.routing.signals import Signals, detect
 
 _BEST_OF_A_ROUTER = 5
@@ -36,6 +37,25 @@ class Router(Protocol):
     def scores(self, query: str) -> dict[Digest, np.float32]:
         """Every candidate's score; higher is better."""
         ...
+
+
+class FittedScores:
+    """One router of a fit, or all of them together, as a ``Router``."""
+
+    def __init__(self, fitted: Fitted, reader: Reader, name: str | None = None) -> None:
+        """Choose a router by its name in ``Fitted.routers``; without a name their fusion, whose scores are calibrated logits."""
+        self._fitted, self._reader = fitted, reader
+        self._router = None if name is None else fitted.routers[name]
+
+    def scores(self, query: str) -> dict[Digest, np.float32]:
+        """See ``Router``.
+
+        Raises:
+            CheckUnavailableError: the encoder cannot be used.
+        """
+        prompts = self._reader.read([query])
+        rows = self._fitted.judge(prompts).fused if self._router is None else self._router.logits(prompts.whole)
+        return dict(zip(self._fitted.corpus.digests, rows[0], strict=True))
 
 
 class RoutingPolicy:
@@ -50,6 +70,7 @@ class RoutingPolicy:
         rules: Sequence[Rule] = (),
         told: Mapping[str, tuple[str, ...]] | None = None,
         notes: Sequence[str] = (),
+        ranker: Ranker | None = None,
     ) -> None:
         """Take what is known.
 
@@ -60,11 +81,12 @@ class RoutingPolicy:
             rules: the user's own.
             told: prompt -> names of the experts that the user said are right for it; they come before the rules.
             notes: for every decision.
+            ranker: asked about close decisions where the configuration wants that.
         """
         self.router, self.fitted = router, fitted
         self.config = config or RoutingConfig()
         self._rules, self._notes, self._told = tuple(rules), tuple(notes), dict(told or {})
-        self._reader = Reader(router.encoder)
+        self._reader, self._ranker = Reader(router.encoder), ranker
 
     def decide(self, query: str) -> RouteDecision:
         """Choose for any text: huge, empty, in any language.
@@ -77,7 +99,10 @@ class RoutingPolicy:
         signals = detect(query)
         outcome = self._outcome(query, signals)
         decision = self._plain(query, outcome) if self.fitted is None else self._calibrated(self.fitted, query, outcome)
-        return _with_rules(replace(decision, notes=(*self._notes, *outcome.notes)), outcome, signals)
+        decision = _with_rules(replace(decision, notes=(*self._notes, *outcome.notes)), outcome, signals)
+        if self.config.policy == "none" or self._ranker is None or not is_close(decision):
+            return decision
+        return with_opinion(decision, query, self.router.cards, self._ranker)
 
     def _outcome(self, query: str, signals: Signals) -> RuleOutcome:
         names = sorted(set(self.router.names.values())) if self._rules or self._told else []
@@ -143,6 +168,7 @@ class RoutingPolicy:
             calibrated=True,
             p_right=float(chances.max()),
             set_size=len(inside),
+            read_as=verdicts.read_as.get(0),
             routers=views(fitted, verdicts, self.router.names),
             coverage_parts=tuple(
                 (name, (float(verdicts.parts[name][0]) - centre) / fitted.rule.spreads[name])

@@ -73,7 +73,7 @@ class RuleOutcome:
     forbidden: frozenset[str] = frozenset()
     preferred: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
-    """Conditions that could not be checked, for a person."""
+    """Conditions that could not be checked, and rules for experts that are not there, for a person."""
 
     def lines(self) -> list[str]:
         """The rules that fired, for an explanation; a prompt's or a user's text in it is not escaped."""
@@ -122,6 +122,8 @@ def apply_rules(rules: Sequence[Rule], text: str, signals: Signals, candidates: 
         deciding = rule.action in ("expert", "base")
         if rule.patterns and not named:
             effect = "no_such_expert"
+            patterns = " or ".join(rule.patterns)
+            notes.append(f"rule {rule.name!r} (line {rule.line}) does nothing: no installed expert for this base is called {patterns}")
         elif deciding and forced is not None:
             effect = "outranked"
         else:

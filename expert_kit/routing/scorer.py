@@ -20,13 +20,8 @@ class FittedRouter(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, corpus: Corpus, disturbed: Corpus | None) -> Self:
-        """Fit on examples.
-
-        Args:
-            corpus: the experts and their examples.
-            disturbed: some of the examples with typing errors, to get used to them; None without.
-        """
+    def fit(cls, corpus: Corpus) -> Self:
+        """Fit on the examples of all experts."""
 
     @abstractmethod
     def logits(self, batch: Batch) -> Vectors:

@@ -59,7 +59,6 @@ class StateFolder:
             "fusion": fitted.fusion._asdict(),
             "rule": asdict(fitted.rule),
             "quantile": fitted.quantile,
-            "start_below": fitted.start_below,
             "report": asdict(fitted.report),
         }
         data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"fit": json.dumps(facts)})
@@ -82,4 +81,4 @@ def _unpack(key: str, corpus: Corpus, arrays: dict[str, Any], facts: dict[str, A
         own = {full.partition("/")[2]: array for full, array in arrays.items() if full.startswith(f"{name}/")}
         routers[name] = ROUTERS[name].load(own, corpus)
     coverage = CoverageModel(corpus, *(arrays[f"coverage/{name}"] for name in _COVERAGE))
-    return Fitted(key, corpus, routers, fusion, coverage, CoverageRule(**facts["rule"]), facts["quantile"], facts["start_below"], report)
+    return Fitted(key, corpus, routers, fusion, coverage, CoverageRule(**facts["rule"]), facts["quantile"], report)

@@ -44,6 +44,7 @@ _REQUIRED = {
     "bom": ("bomFormat", "specVersion"),
     "import": ("source",),
 }
+_MOST_PERPLEXED: Final = 1_000_000_000
 _METRIC: dict[str, type] = {"suite": str, "metric": str, "n": int, "value_ppm": int, "data_sha256": str}
 
 
@@ -78,7 +79,7 @@ def attest(identity: str, label: str, kind: str, predicate: Mapping[str, Any], k
         SignatureError: ``attestation_invalid``, no such kind, or the predicate lacks what its kind needs.
     """
     if kind not in PREDICATES:
-        raise _invalid(f"type {kind!r}: use one of {', '.join(PREDICATES)}")
+        raise _invalid(f"type {kind!r}: use one of {', '.join(PREDICATES)}", "name one of them with --type")
     try:
         _check_predicate(kind, predicate)
         payload = rfc8785.dumps(
@@ -90,7 +91,8 @@ def attest(identity: str, label: str, kind: str, predicate: Mapping[str, Any], k
             }
         )
     except ValueError as error:
-        raise _invalid(f"this is no {kind} predicate: {error}") from error
+        hint = "correct the file; docs/trust.md says what each type must have"
+        raise _invalid(f"this is no {kind} predicate: {error}", hint) from error
     return sign(payload, key)
 
 
@@ -98,26 +100,26 @@ def eval_predicate(results: Sequence[Mapping[str, Any]], data: Mapping[str, str]
     """The predicate of an ``eval`` attestation from the ``results`` of an evaluation report.
 
     Args:
-        results: rows of ``suite``, ``metric``, ``n`` and ``expert``, a share of 1.
+        results: rows of ``suite``, ``metric``, ``n`` and ``expert``, a share of 1; a ``perplexity`` may be larger.
         data: digest of the data of a suite, ``sha256:<hex>``, by suite.
         failed: the one who measured rejects the package.
 
     Raises:
-        SignatureError: ``attestation_invalid``, a row lacks something or has a share outside 0 to 1.
+        SignatureError: ``attestation_invalid``, a row lacks something or has a number out of its range.
     """
     try:
         metrics = [_metric(row, (data or {}).get(row["suite"])) for row in results]
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-        raise _invalid(f"this is no evaluation report: {error!r}") from error
+        raise _invalid(f"this is no evaluation report: {error!r}", "make one with: expert-kit eval ... --report FOLDER") from error
     if unknown := sorted(set(data or {}) - {row["suite"] for row in metrics}):
-        raise _invalid(f"the report has no suite {unknown[0]!r}")
+        raise _invalid(f"the report has no suite {unknown[0]!r}", "name a suite of the report with --data SUITE=FILE")
     return {"result": "FAILED" if failed else "PASSED", "configuration": [], "metrics": metrics}
 
 
 def _metric(row: Mapping[str, Any], digest: str | None) -> dict[str, Any]:
     share = Decimal(str(row["expert"]))
-    if not 0 <= share <= 1:
-        raise ValueError(f"a share of {share}")
+    if not 0 <= share <= (_MOST_PERPLEXED if row["metric"] == "perplexity" else 1):
+        raise ValueError(f"a {row['metric']} of {share}")
     metric = {"suite": row["suite"], "metric": row["metric"], "n": row["n"], "value_ppm": int(share * 1_000_000)}
     return metric if digest is None else {**metric, "data_sha256": digest}
 
@@ -187,5 +189,5 @@ def _check_predicate(kind: str, predicate: Mapping[str, Any]) -> None:
             check_fields(row, _METRIC, optional=frozenset({"data_sha256", "metric", "n"}))
 
 
-def _invalid(what: str) -> SignatureError:
-    return SignatureError(f"attestation: {what}", hint="ask the one who signed it for a new one", code="attestation_invalid")
+def _invalid(what: str, hint: str = "ask the one who signed it for a new one") -> SignatureError:
+    return SignatureError(f"attestation: {what}", hint=hint, code="attestation_invalid")

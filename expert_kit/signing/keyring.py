@@ -44,9 +44,11 @@ def new_key(folder: Path, name: str, key_type: str = "ed25519", passphrase: str 
         KeyFileError: the name or type is not allowed, the passphrase is empty, or a file of that name exists.
     """
     if not _KEY_NAME.fullmatch(name):
-        raise KeyFileError(f"key name {name!r}: use lower-case letters, digits and '-'", code="signature_key_name")
+        hint = "for example: expert-kit keys new release"
+        raise KeyFileError(f"key name {name!r}: use lower-case letters, digits and '-'", hint=hint, code="signature_key_name")
     if key_type not in KEY_TYPES:
-        raise KeyFileError(f"key type {key_type!r}: use one of {', '.join(KEY_TYPES)}", code="signature_key_type")
+        hint = "for example: expert-kit keys new release --type ed25519"
+        raise KeyFileError(f"key type {key_type!r}: use one of {', '.join(KEY_TYPES)}", hint=hint, code="signature_key_type")
     key = KEY_TYPES[key_type]()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, _encryption(passphrase))
     private_path, public_path = _paths(folder, name)

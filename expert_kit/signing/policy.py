@@ -13,7 +13,7 @@
     [default]
     level = "strict"                            # never skip
     tofu = "ask"                                # ask | never | accept-new
-    max_stale_days = 30                         # age of a revocation list
+    max_stale_days = 30                         # age of a revocation list, at most 3650
 
 An unknown field is refused, since dropping a restriction that a user wrote would be unsafe. expert-kit rewrites the
 file as a whole, so comments in it are lost.
@@ -27,7 +27,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from expert_kit.signing.dates import end_of_day
 from expert_kit.signing.requirements import PROBE, Requirement
@@ -35,6 +35,8 @@ from expert_kit.signing.requirements import PROBE, Requirement
 LEVELS = ("strict", "permissive", "audit", "skip")
 TOFU = ("ask", "never", "accept-new")
 BASE_MATCHES = ("family", "exact")
+MAX_STALE_DAYS: Final = 3650
+"""As long as a revocation list can be made for; more would say nothing."""
 
 _PART = "[a-z0-9][a-z0-9-]{0,62}"
 SCOPE = re.compile(rf"{_PART}/(\*|{_PART})")
@@ -84,6 +86,8 @@ class Policy:
         for name in ("threshold", "max_stale_days"):
             if type(value := getattr(self, name)) is not int or value < 1:
                 raise ValueError(f"{name} {value!r} must be an integer of at least 1")
+        if self.max_stale_days > MAX_STALE_DAYS:
+            raise ValueError(f"max_stale_days {self.max_stale_days} is more than {MAX_STALE_DAYS}")
         self._check_root()
         self._check_expires()
         for text in self.require:

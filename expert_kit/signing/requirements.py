@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from expert_kit.signing.attestations import Attestation
 
 PROBE = "probe"
+_WHOLE_PPM = 1_000_000
 _PLAIN = ("provenance", "import", "bom", PROBE)
 _EVAL = re.compile(
     r"eval:(?P<suite>[A-Za-z0-9][A-Za-z0-9._/-]{0,127})(>=(?P<least>[0-9]+(\.[0-9]{1,6})?))?(@(?P<data>sha256:[0-9a-f]{64}))?"
@@ -44,7 +45,9 @@ class Requirement:
         match = _EVAL.fullmatch(text)
         if match is None:
             raise ValueError(f"require: {text!r} is none of {', '.join(_PLAIN)}, eval:SUITE, eval:SUITE>=0.30@sha256:...")
-        least = None if match["least"] is None else int(Decimal(match["least"]) * 1_000_000)
+        least = None if match["least"] is None else int(Decimal(match["least"]) * _WHOLE_PPM)
+        if least is not None and least > _WHOLE_PPM:
+            raise ValueError(f"require: {text!r} can never be met, a share is at most 1, such as 0.30")
         return cls(text, "eval", match["suite"], least, match["data"] or "")
 
     def is_met(self, attestations: Sequence[Attestation]) -> bool:

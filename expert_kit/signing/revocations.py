@@ -39,6 +39,8 @@ PAYLOAD_TYPE: Final = "application/vnd.expert-kit.revocations+json"
 MAX_ENTRIES: Final = 10_000
 MAX_FILE: Final = 16 << 20
 _SCHEMA = "revocations/1"
+_BEGINNING = b'{"dsseEnvelope":'
+"""Of a bundle line in its one form."""
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 _FIELDS: dict[str, type] = {
     "schema": str, "publisher": str, "version": int, "issued": str, "expires": str, "packages": list, "keys": list,
@@ -145,7 +147,7 @@ class RevocationList:
 
     def is_stale(self, now: datetime, max_days: int) -> bool:
         """Too old to say that nothing else was revoked."""
-        return now > self.expires or now > self.issued + timedelta(days=max_days)
+        return now > self.expires or now - self.issued > timedelta(days=max_days)
 
 
 def sign_list(revocations: RevocationList, keys: Sequence[PrivateKey]) -> bytes:
@@ -170,9 +172,9 @@ def open_list(data: bytes) -> tuple[RevocationList, tuple[str, ...]]:
         SignatureError: a line is malformed or does not verify; ``revocation_invalid``, lines differ in what they sign, or
             it is no list; ``signature_duplicate_key``. UnsignedError: there is no line.
     """
-    lines = [open_line(line, PAYLOAD_TYPE) for line in split_lines(data)]
-    if not lines:
+    if not data:
         raise UnsignedError("the revocation list is not signed", hint="ask the publisher for the whole file")
+    lines = _open_lines(data)
     payloads, signers = {payload for payload, _ in lines}, tuple(signer for _, signer in lines)
     if len(set(signers)) != len(signers):
         raise SignatureError("two signature lines by the same key", hint="ask the publisher for a new one", code="signature_duplicate_key")
@@ -182,6 +184,18 @@ def open_list(data: bytes) -> tuple[RevocationList, tuple[str, ...]]:
         return RevocationList.parse(payloads.pop()), signers
     except ValueError as error:
         raise SignatureError(f"revocation list: {error}", hint="ask the publisher for a new one", code="revocation_invalid") from error
+
+
+def _open_lines(data: bytes) -> list[tuple[bytes, str]]:
+    """Payload and signer of each line; what ``envelope`` says about archives is said about a list here."""
+    if not data.startswith(_BEGINNING):
+        hint = "name a file that `expert-kit keys root`, `keys rotate` or `revoke` wrote"
+        raise SignatureError("neither a root.json nor a revocation list", hint=hint, code="signature_malformed")
+    try:
+        return [open_line(line, PAYLOAD_TYPE) for line in split_lines(data)]
+    except SignatureError as error:
+        hint = "it was damaged or changed: get the list again from its publisher"
+        raise SignatureError(f"revocation list: {error.message}", hint=hint, code=error.code) from error
 
 
 class RevocationStore:

@@ -54,6 +54,7 @@ def new_root(
     Raises:
         SignatureError: ``root_invalid``.
     """
+    _check_wanted(publisher, len(root_keys), root_threshold, len(keys), threshold)
     roles = {name: Role([_keyid(key) for key in keys], threshold) for name in _TARGET_ROLES}
     roles["root"] = Role([_keyid(key) for key in root_keys], root_threshold)
     listed: dict[str, Key] = {_keyid(key): SSlibKey.from_crypto(key, keyid=_keyid(key)) for key in (*root_keys, *keys)}
@@ -126,11 +127,23 @@ def root_keys_of(data: bytes) -> tuple[list[PublicKey], list[PublicKey]]:
 
 
 def missing_signatures(data: bytes, previous: bytes | None) -> tuple[int, int]:
-    """How many signatures are missing before users accept the root: by the root keys of ``previous``, and by its own."""
+    """How many signatures are missing before users accept the root: by the root keys of ``previous`` if any, and by its own."""
     metadata = _parse(data)
     before = None if previous is None else _parse(previous).signed
     result = metadata.signed.get_root_verification_result(before, metadata.signed_bytes, metadata.signatures)
-    return result.first.missing, result.second.missing
+    return 0 if before is None else result.first.missing, result.second.missing
+
+
+def _check_wanted(publisher: str, root_keys: int, root_threshold: int, keys: int, threshold: int) -> None:
+    """What whoever makes a root can put right; :func:`_parse` would refuse it too, in words for those who got it."""
+    if not NAMESPACE.fullmatch(publisher):
+        raise _invalid(f"{publisher!r} is no namespace", "use lower-case letters, digits and '-', for example: acme")
+    for count, wanted, kind, option in (
+        (root_keys, root_threshold, "root keys", "--root-threshold"),
+        (keys, threshold, "keys that sign packages", "--threshold"),
+    ):
+        if count < wanted:
+            raise _invalid(f"the threshold of the {kind} is {wanted}, and their number is {count}", f"name more, or lower {option}")
 
 
 def _check_signed(metadata: Metadata[Root], previous: Metadata[Root] | None) -> None:
@@ -193,5 +206,6 @@ def _render(metadata: Metadata[Root]) -> bytes:
     return metadata.to_bytes(JSONSerializer(compact=True))
 
 
-def _invalid(what: str) -> SignatureError:
-    return SignatureError(f"root: {what}", hint="ask the publisher for a new root.json", code="root_invalid")
+def _invalid(what: str, hint: str = "") -> SignatureError:
+    hint = hint or "get the file as its publisher made it, with `expert-kit keys root` or `keys rotate`"
+    return SignatureError(f"root: {what}", hint=hint, code="root_invalid")

@@ -26,7 +26,7 @@ from expert_kit.errors import CheckUnavailableError, SignatureError
 from expert_kit.signing import authority
 from expert_kit.signing.admission import Admission, Ask, Case, Facts, FirstUse, check_not_revoked, decide
 from expert_kit.signing.attestations import Attestation
-from expert_kit.signing.dates import utc_now
+from expert_kit.signing.dates import end_of_day, utc_now
 from expert_kit.signing.events import EventLog
 from expert_kit.signing.files import locked, read_own_file, write_own_file
 from expert_kit.signing.keys import key_id, load_public_key
@@ -62,14 +62,14 @@ class TrustStore:
         """The policy of the longest scope that matches ``ns/name``."""
         return self._load().policy_for(full_name)
 
-    def trust(self, scope: str, fingerprint: str, pem: bytes | None = None, expires: str = "") -> Policy:
+    def trust(self, scope: str, fingerprint: str, pem: bytes | None = None, expires: str | None = None) -> Policy:
         """Let a key sign for ``scope`` (``ns/*`` or ``ns/name``), beside the keys that may do so already.
 
         Args:
             scope: a new scope is strict and takes its other demands from the default.
             fingerprint: the key id.
             pem: the public key, if at hand; checked against the fingerprint and not kept.
-            expires: last day, ``2027-06-30``; empty leaves the day that is written, or none.
+            expires: last day, ``2027-06-30``; without one the day that is written stays, or there is none.
 
         Raises:
             SignatureError: ``trust_invalid``, a bad scope, fingerprint or day, a key that has another fingerprint, or a
@@ -77,9 +77,11 @@ class TrustStore:
         """
         if pem is not None and key_id(load_public_key(pem)) != fingerprint:
             raise SignatureError(f"that public key does not have the fingerprint {fingerprint}", code="trust_invalid")
+        if expires is not None:
+            _check_last_day(expires, self.now())
 
         def add(old: Policy) -> dict[str, Any]:
-            days = {**old.expires, **({fingerprint: expires} if expires else {})}
+            days = {**old.expires, **({fingerprint: expires} if expires is not None else {})}
             return {"keys": tuple(dict.fromkeys((*old.keys, fingerprint))), "expires": days}
 
         new = self._change(scope, add)
@@ -276,3 +278,14 @@ class TrustStore:
 
     def _write(self, rules: Rules) -> None:
         write_own_file(self.path, render_rules(rules).encode())
+
+
+def _check_last_day(text: str, now: datetime) -> None:
+    hint = "write the last day as YYYY-MM-DD in UTC, from today on; without --expires the key has none"
+    try:
+        over = end_of_day(text) < now
+    except ValueError as error:
+        raise SignatureError(f"{text!r} is no day", hint=hint, code="trust_invalid") from error
+    if over:
+        message = f"{text} is over, so the key could not sign anything"
+        raise SignatureError(message, hint=f"{hint}; to take trust back: expert-kit keys untrust", code="trust_invalid")

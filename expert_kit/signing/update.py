@@ -152,13 +152,10 @@ def _who_must(allowed: Mapping[str, RoleKeys]) -> str:
 def _check_newer(new: RevocationList, floor: RevocationList | None) -> None:
     if floor is None or new.version > floor.version:
         return
-    same = new.version == floor.version
-    raise SignatureError(
-        f"revocation list of {new.publisher}: version {new.version}, "
-        + ("and a different list of that version is here" if same else f"but version {floor.version} is here"),
-        hint=f"ask {new.publisher} for the newest list",
-        code="revocation_same_version" if same else "revocation_rollback",
-    )
+    this, hint = f"revocation list of {new.publisher}: version {new.version}", f"ask {new.publisher} for the newest list"
+    if new.version == floor.version:
+        raise SignatureError(f"{this}, and a different list of that version is here", hint=hint, code="revocation_same_version")
+    raise SignatureError(f"{this}, but version {floor.version} is here", hint=hint, code="revocation_rollback")
 
 
 def _list_changes(old: RevocationList | None, new: RevocationList) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ def prepare_data(recipe: Recipe, folder: Path) -> None:
         )
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a JSON lines file, each with text in ``prompt`` and ``completion``.
+def read_rows(path: Path, keys: Sequence[str] = ("prompt", "completion")) -> Iterator[dict[str, Any]]:
+    """Rows of a JSON lines file, each with text under these keys.
 
     Raises:
         DataError: a line is no such object; the message names file and line.
@@ -65,9 +65,9 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except ValueError as error:
             raise DataError(f"{path}:{number}: not JSON: {error}") from error
-        for key in ("prompt", "completion"):
+        for key in keys:
             if not isinstance(row, dict) or not isinstance(row.get(key), str) or not row[key].strip():
-                raise DataError(f"{path}:{number}: no text under {key!r}", hint='a row looks like {"prompt": "...", "completion": "..."}')
+                raise DataError(f"{path}:{number}: no text under {key!r}", hint=f"a row has text under {', '.join(keys)}")
         yield row
 
 
@@ -100,8 +100,13 @@ def encode_example(tokenizer: Any, prompt: str, completion: str) -> tuple[list[i
     Prompt and answer are tokenised apart, as at inference, where the answer starts after the prompt's last token.
     """
     prompt_ids = chat_ids(tokenizer, [{"role": "user", "content": prompt}])
-    answer_ids = [*plain_ids(tokenizer, completion), tokenizer.eos_token_id]
-    return prompt_ids + answer_ids, [IGNORED] * len(prompt_ids) + answer_ids
+    answer = answer_ids(tokenizer, completion)
+    return prompt_ids + answer, [IGNORED] * len(prompt_ids) + answer
+
+
+def answer_ids(tokenizer: Any, text: str) -> list[int]:
+    """Ids of an answer, the end token behind it."""
+    return [*plain_ids(tokenizer, text), tokenizer.eos_token_id]
 
 
 class PadRight:

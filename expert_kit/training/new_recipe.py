@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from expert_kit.errors import DataError
+from expert_kit.curation import folded
+from expert_kit.errors import DataError, UsageError
 from expert_kit.names import printable
 from expert_kit.recipe_data import write_jsonl
+from expert_kit.training.table import Numbered
 from expert_kit.whole_file import replace_whole
 
 LEAST_ROWS = 20
 _HELD_SHARES = {"test": (0.1, 400), "validation": (0.05, 200)}
 """Share of the prompts in each held-out file, and the most."""
 _LEAST_HELD = 3
+_PART_WORDS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
 _EXAMPLES = {"fit": 80, "validate": 20}
 """Routing examples, which are training prompts, and the most of each kind."""
 _EXAMPLE_LENGTH = 500
@@ -30,7 +33,7 @@ _BATCH = 8
 
 _RECIPE = """\
 # expert-kit train {folder}
-# data: {count} rows from {origin}; test and validation prompts are not in train.jsonl
+# data: {count} rows from {origin}{apart}
 model_name_or_path: {base}
 method: sft
 dataset: {{train: train.jsonl, validation: validation.jsonl}}
@@ -90,12 +93,15 @@ class Splits:
 def split_rows(rows: Sequence[dict[str, str]]) -> Splits:
     """Hold out prompts by their hash: the same rows give the same files, and rows of one prompt stay together.
 
+    Not ``curation.split_data``, which meets its shares exactly: here a table that grows keeps nearly all of its tests, whatever its
+    order, so that scores of last month's expert still mean something.
+
     Raises:
         DataError: ``too_few_rows``.
     """
     by_prompt: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in rows:
-        by_prompt[_same(row["prompt"])].append(row)
+        by_prompt[folded(row["prompt"])].append(row)
     if len(by_prompt) < LEAST_ROWS:
         message = f"{len(by_prompt)} different prompts are too few to train on some and test on others"
         raise DataError(message, hint=f"give at least {LEAST_ROWS}; hundreds are better", code="too_few_rows")
@@ -105,18 +111,46 @@ def split_rows(rows: Sequence[dict[str, str]]) -> Splits:
         count = min(most, max(_LEAST_HELD, round(share * len(by_prompt))))
         held[name], order = [row for prompt in order[:count] for row in by_prompt[prompt]], order[count:]
     kept = set(order)
-    train = [row for row in rows if _same(row["prompt"]) in kept]
+    train = [row for row in rows if folded(row["prompt"]) in kept]
     return Splits(train, held["validation"], held["test"])
+
+
+def given_parts(records: Iterable[Numbered], column: str) -> dict[str, list[Numbered]]:
+    """The records of ``train``, ``validation`` and ``test``, where a column says it; ``dev`` and ``valid`` mean validation.
+
+    Raises:
+        UsageError: ``columns_unknown``, no record has that column. DataError: ``split_unknown``; ``too_few_rows``, a part is empty.
+    """
+    parts: dict[str, list[Numbered]] = {"train": [], "validation": [], "test": []}
+    for number, record in records:
+        if column not in record:
+            there = ", ".join(printable(str(name)) for name in record)
+            message = f"row {number} has no column {printable(column)}; there are: {there}"
+            raise UsageError(message, hint="name the column of the parts with --split", code="columns_unknown")
+        word = str(record[column]).strip().lower()
+        if (name := _PART_WORDS.get(word)) is None:
+            message = f"row {number}: {printable(word)!r} under {printable(column)} is no part"
+            raise DataError(message, hint=f"use {', '.join(_PART_WORDS)}", code="split_unknown")
+        parts[name].append((number, record))
+    if empty := [name for name, found in parts.items() if not found]:
+        raise DataError(f"no row is of the part {' or '.join(empty)}", hint="give each part some rows", code="too_few_rows")
+    return parts
+
+
+def shared_prompts(splits: Splits) -> int:
+    """Held-out rows whose prompt is a training prompt too."""
+    trained = {folded(row["prompt"]) for row in splits.train}
+    return sum(folded(row["prompt"]) in trained for row in (*splits.validation, *splits.test))
+
+
+def _apart(splits: Splits) -> str:
+    shared = shared_prompts(splits)
+    return f"; {shared} held-out prompts are in train.jsonl too" if shared else "; test and validation prompts are not in train.jsonl"
 
 
 def contradictions(rows: Sequence[dict[str, str]]) -> int:
     """Rows whose prompt an earlier row answers otherwise: of these a model can learn one at most."""
-    return len(rows) - len({_same(row["prompt"]) for row in rows})
-
-
-def _same(prompt: str) -> str:
-    """White space makes no other prompt, as in ``dataset check``."""
-    return " ".join(prompt.split())
+    return len(rows) - len({folded(row["prompt"]) for row in rows})
 
 
 def write_recipe(folder: Path, plan: Plan, splits: Splits) -> None:
@@ -133,7 +167,9 @@ def write_recipe(folder: Path, plan: Plan, splits: Splits) -> None:
     count = sum(map(len, files.values()))
     origin = printable(plan.origin)
     texts = {
-        "recipe.yaml": _RECIPE.format(folder=printable(plan.folder), count=count, origin=origin, **_settings(plan, files)),
+        "recipe.yaml": _RECIPE.format(
+            folder=printable(plan.folder), count=count, origin=origin, apart=_apart(splits), **_settings(plan, files)
+        ),
         "expert/expert.yaml": _expert(plan),
         "expert/README.md": _CARD.format(name=plan.name, summary=plan.summary, count=count, origin=origin),
     }
@@ -183,7 +219,7 @@ def _expert(plan: Plan) -> str:
 
 
 def _examples(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    prompts = [" ".join(prompt.split())[:_EXAMPLE_LENGTH] for prompt in dict.fromkeys(row["prompt"] for row in rows)]
+    prompts = [folded(prompt)[:_EXAMPLE_LENGTH] for prompt in dict.fromkeys(row["prompt"] for row in rows)]
     chosen = sorted(dict.fromkeys(prompts), key=lambda prompt: hashlib.sha256(prompt.encode()).digest())[: sum(_EXAMPLES.values())]
     every = sum(_EXAMPLES.values()) // _EXAMPLES["validate"]
     return [{"text": text, "split": "validate" if at % every == every - 1 else "fit"} for at, text in enumerate(chosen)]

@@ -40,13 +40,12 @@ class TrainingResult:
 
 
 def write_outcome(recipe: Recipe, trainer: Trainer, model: PeftModel, output: Path) -> TrainingResult:
-    """Write the adapter first and the metrics last.
+    """Write the adapter first and the metrics last. Of several processes the first one writes, and the others wait for it.
 
     Raises:
         TrainingError: ``loss_not_finite``, the weights are not finite numbers.
     """
     history = [dict(entry) for entry in trainer.state.log_history]
-    save_adapter(recipe, model, output / "adapter")
     result = TrainingResult(
         adapter=output / "adapter",
         steps=trainer.state.global_step,
@@ -55,11 +54,18 @@ def write_outcome(recipe: Recipe, trainer: Trainer, model: PeftModel, output: Pa
         seconds=max((entry.get("seconds", 0.0) for entry in history), default=0.0),
         history=history,
     )
+    if trainer.is_world_process_zero():
+        _write(recipe, trainer, model, output, result)
+    trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def _write(recipe: Recipe, trainer: Trainer, model: PeftModel, output: Path, result: TrainingResult) -> None:
+    save_adapter(recipe, model, output / "adapter")
     trainer.state.save_to_json(str(output / "trainer_state.json"))
-    write_loss_curve(history, output / "loss.png")
+    write_loss_curve(result.history, output / "loss.png")
     metrics = {"steps": result.steps, "train_loss": result.train_loss, "eval_loss": result.eval_loss, "seconds": round(result.seconds, 1)}
     write_text(output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    return result
 
 
 def mean_loss(history: Sequence[Mapping[str, float]]) -> float:

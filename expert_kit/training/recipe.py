@@ -64,11 +64,25 @@ class Recipe(_Closed):
     """A checked recipe. Fields that TrainingArguments has keep its meaning."""
 
     model_name_or_path: str
-    method: Literal["sft"] = "sft"
+    method: Literal["sft", "dpo", "distill"] = "sft"
+    """Learn the completions; prefer ``chosen`` to ``rejected`` (DPO, arXiv:2305.18290); or learn what a larger model thinks of one's own
+    answers (on-policy distillation, arXiv:2306.13649). The latter two run on TRL."""
     dataset: DatasetConfig
     tests: dict[str, TestSet] = Field(default_factory=dict)
     max_length: PositiveInt = 1024
     """Tokens of prompt and completion; longer rows are left out and counted."""
+
+    load_in_4bit: bool = False
+    """QLoRA (arXiv:2305.14314): train LoRA over a base whose weights are the 4-bit ones of bitsandbytes. Less memory, more time; the
+    adapter is an ordinary one, but knows the rounded base."""
+
+    beta: NonNegativeFloat | None = None
+    """As in TRL. ``dpo``: how close to stay to the base, 0.1 if not given. ``distill``: the divergence, from 0 (forward) to 1 (reverse),
+    which is what counts if it is not given."""
+    teacher: str | None = None
+    """``distill``: a base that was pulled, larger than ``model_name_or_path`` and with the same tokens."""
+    max_completion_length: PositiveInt = 128
+    """``distill``: tokens of the answers that the student learns from."""
 
     peft_type: Literal["lora", "ia3", "prompt_tuning", "prefix_tuning"] = "lora"
     """Kind of adapter; only the keys of this kind may be given."""
@@ -123,8 +137,21 @@ class Recipe(_Closed):
         others = {key: kinds for key, kinds in _KIND_KEYS.items() if key in self.model_fields_set and self.peft_type not in kinds}
         if others:
             raise ValueError(f"{', '.join(others)} has no meaning with peft_type: {self.peft_type}")
+        if self.peft_type not in _ON_TRL and self.method != "sft":
+            raise ValueError(f"peft_type: {self.peft_type} is trained with method: sft only")
         if (self.ia3_target_modules is None) is not (self.ia3_feedforward_modules is None):
             raise ValueError("ia3_target_modules and ia3_feedforward_modules are given together, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_of_the_method(self) -> Recipe:
+        others = [key for key, methods in _METHOD_KEYS.items() if key in self.model_fields_set and self.method not in methods]
+        if others:
+            raise ValueError(f"{', '.join(others)} has no meaning with method: {self.method}")
+        if self.load_in_4bit and (self.peft_type != "lora" or self.method != "sft"):
+            raise ValueError("load_in_4bit is for peft_type: lora and method: sft")
+        if (self.method == "distill") is not (self.teacher is not None):
+            raise ValueError("method: distill needs a teacher")
         return self
 
     def described(self) -> dict[str, Any]:
@@ -151,7 +178,22 @@ _KIND_KEYS: dict[str, tuple[str, ...]] = {
     "num_virtual_tokens": ("prompt_tuning", "prefix_tuning"),
 }
 """Key -> the kinds of adapters that it is for."""
-_LATER_KEYS = frozenset({"peft_type", "use_dora", "ia3_target_modules", "ia3_feedforward_modules", "num_virtual_tokens"})
+_METHOD_KEYS = {"beta": ("dpo", "distill"), "teacher": ("distill",), "max_completion_length": ("distill",)}
+_ON_TRL = ("lora", "ia3")
+"""Adapters that TRL's losses see; they go past what stands before the text."""
+_LATER_KEYS = frozenset(
+    {
+        "load_in_4bit",
+        "beta",
+        "teacher",
+        "max_completion_length",
+        "peft_type",
+        "use_dora",
+        "ia3_target_modules",
+        "ia3_feedforward_modules",
+        "num_virtual_tokens",
+    }
+)
 
 
 class _StrictLoader(yaml.SafeLoader):

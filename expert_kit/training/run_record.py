@@ -58,17 +58,18 @@ def _is_complete(checkpoint: Path) -> bool:
         return False
 
 
-def describe_run(recipe: Recipe, recipe_folder: Path, base: BaseModel) -> dict[str, Any]:
-    """What decides a run's outcome: all fields of the recipe, the digests of its training data, and the base.
+def describe_run(recipe: Recipe, recipe_folder: Path, base: BaseModel, teacher: BaseModel | None = None) -> dict[str, Any]:
+    """What decides a run's outcome: all fields of the recipe, the digests of its training data, the base and the teacher.
 
     Raises:
         DataError: a data file cannot be read.
     """
     files = {"train": recipe.dataset.train, "validation": recipe.dataset.validation}
+    models = {"base": base, **({"teacher": teacher} if teacher is not None else {})}
     return {
         "recipe": recipe.described(),
         "data_sha256": {name: _digest(recipe_folder / path) for name, path in files.items()},
-        "base": {name: getattr(base.record.fingerprint, name) for name in _BASE_FIELDS},
+        **{key: {name: getattr(model.record.fingerprint, name) for name in _BASE_FIELDS} for key, model in models.items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of an adapter, on transformers' Trainer and PEFT."""
+"""Training of an adapter, on transformers' Trainer and PEFT, and for some methods on TRL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model
-from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from expert_kit.adapters import BaseModel
 from expert_kit.errors import RecipeError
@@ -22,6 +22,7 @@ from expert_kit.training.outcome import TrainingResult, write_outcome
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.run_record import check_folders, describe_run, last_checkpoint, refuse_another_run, write_run
 from expert_kit.training.trainer import CompletionTrainer
+from expert_kit.training.trl_methods import check_trl, trl_trainer
 
 _PASSED_THROUGH = (
     "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm", "num_train_epochs", "max_steps",
@@ -71,6 +72,7 @@ def train(
     base: BaseModel,
     output: Path,
     *,
+    teacher: BaseModel | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainingResult:
@@ -79,7 +81,8 @@ def train(
     Args:
         recipe: checked recipe; its data files must be there (see ``prepare_data``).
         recipe_folder: what the paths in the recipe are relative to.
-        base: loaded without quantization; its weights are frozen. It comes out as it went in, after an error too.
+        base: its weights are frozen; quantized only with ``bnb-8bit`` or ``bnb-4bit``. It comes out as it went in, after an error too.
+        teacher: the recipe's ``teacher``, loaded.
         output: created; checkpoints go to ``output/checkpoints``.
         resume: go on from the last complete checkpoint there; recipe, data and base must be those of ``run.json``.
         report: called for each log line.
@@ -87,23 +90,44 @@ def train(
     Raises:
         TrainingError: ``output_not_a_folder``; ``output_not_empty``, there is an earlier run and ``resume`` is off;
             ``nothing_to_resume``; ``resume_differs``; ``checkpoint_unreadable``; ``loss_not_finite``.
-        RecipeError: the base has no such target modules.
+        RecipeError: the base has no such target modules; ``teacher_tokens``. CheckUnavailableError: ``trl_missing``.
         DataError: bad rows. CapacityError: out of memory or disk.
     """
     check_folders(output)
     last = last_checkpoint(output, resume=resume)
-    run = describe_run(recipe, recipe_folder, base)
+    if recipe.method != "sft":
+        check_trl()
+    run = describe_run(recipe, recipe_folder, base, teacher)
     if last:
         refuse_another_run(output, run)
     else:
         write_run(output, run)
     set_seed(recipe.seed)
-    datasets = _encode(recipe, recipe_folder, base)
-    with within_memory(), _adapter_in(recipe, base) as model:
-        trainer = _trainer(recipe, base, model, datasets, output / "checkpoints", report)
+    with within_memory(), _opened(recipe, recipe_folder, base, teacher, output / "checkpoints", report) as (trainer, model):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         with writing(f"the results into {output}"):
             return write_outcome(recipe, trainer, model, output)
+
+
+@contextmanager
+def _opened(
+    recipe: Recipe,
+    folder: Path,
+    base: BaseModel,
+    teacher: BaseModel | None,
+    checkpoints: Path,
+    report: Callable[[Progress], None] | None,
+) -> Iterator[tuple[Trainer, PeftModel]]:
+    """The trainer of the recipe's method and the model with the adapter, which is taken out again behind the block."""
+    options, callbacks = _options(recipe, checkpoints, base), _callbacks(recipe, report)
+    if recipe.method == "sft":
+        datasets = _encode(recipe, folder, base)
+        with _adapter_in(recipe, base) as model:
+            yield _trainer(base, model, datasets, TrainingArguments(**options), callbacks), model
+        return
+    files = {"train": folder / recipe.dataset.train, "validation": folder / recipe.dataset.validation}
+    with _as_it_was(base), trl_trainer(recipe, base, teacher, files, options, callbacks) as trainer:
+        yield trainer, trainer.model
 
 
 def _encode(recipe: Recipe, folder: Path, base: BaseModel) -> dict[str, Any]:
@@ -114,16 +138,27 @@ def _encode(recipe: Recipe, folder: Path, base: BaseModel) -> dict[str, Any]:
 @contextmanager
 def _adapter_in(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
     """The base with an adapter put in for the time of the block."""
-    use_cache = base.model.config.use_cache
-    model = None
-    try:
+    with _as_it_was(base):
         model = _put_in(recipe, base)
-        base.model.config.use_cache = False
-        yield model
+        try:
+            base.model.config.use_cache = False
+            yield model
+        finally:
+            if not is_prompted(model):
+                model.unload()
+
+
+@contextmanager
+def _as_it_was(base: BaseModel) -> Iterator[None]:
+    """Settings that training changes are what they were behind the block, and no weight takes a gradient."""
+    config, generation = base.model.config, base.model.generation_config
+    before = config.use_cache, config.pad_token_id, getattr(generation, "pad_token_id", None)
+    try:
+        yield
     finally:
-        if model is not None and not is_prompted(model):
-            model.unload()
-        base.model.config.use_cache = use_cache
+        config.use_cache, config.pad_token_id = before[:2]
+        if generation is not None:
+            generation.pad_token_id = before[2]
         base.model.eval().requires_grad_(False)
 
 
@@ -136,29 +171,25 @@ def _put_in(recipe: Recipe, base: BaseModel) -> PeftModel:
 
 
 def _trainer(
-    recipe: Recipe,
-    base: BaseModel,
-    model: PeftModel,
-    datasets: dict[str, Any],
-    checkpoints: Path,
-    report: Callable[[Progress], None] | None,
+    base: BaseModel, model: PeftModel, datasets: dict[str, Any], arguments: TrainingArguments, callbacks: list[TrainerCallback]
 ) -> CompletionTrainer:
     trainer = CompletionTrainer(
         model=model,
-        args=_arguments(recipe, checkpoints, base),
+        args=arguments,
         train_dataset=datasets["train"],
         eval_dataset=datasets["validation"],
         data_collator=PadRight(base.tokenizer.pad_token_id),
-        callbacks=_callbacks(recipe, report),
+        callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def _arguments(recipe: Recipe, checkpoints: Path, base: BaseModel) -> TrainingArguments:
+def _options(recipe: Recipe, checkpoints: Path, base: BaseModel) -> dict[str, Any]:
+    """Arguments of ``TrainingArguments``."""
     device = base.device
     early = recipe.early_stopping_patience > 0
-    return TrainingArguments(
+    return dict(
         output_dir=str(checkpoints.absolute()),
         **{name: getattr(recipe, name) for name in _PASSED_THROUGH},
         bf16=base.model.dtype == torch.bfloat16 if recipe.bf16 == "auto" else recipe.bf16,

@@ -36,15 +36,30 @@ class CompletionTrainer(Trainer):
         split = split_shared if can_share(self._peft_model(model).get_base_model().config, inputs["input_ids"].shape[1]) else split_batch
         parts = [inputs] if num_items_in_batch is None else split(inputs, TOKENS_PER_PASS)
         losses = [super(CompletionTrainer, self).training_step(model, part, num_items_in_batch) for part in parts]
-        loss = torch.stack(losses).sum()
+        # The count is that of all processes, and what is logged is the mean over them.
+        loss = torch.stack(losses).sum() * (1 if num_items_in_batch is None else self.accelerator.num_processes)
+        if self.accelerator.num_processes > 1 and self.accelerator.sync_gradients:
+            self._add_up_gradients(mean=num_items_in_batch is None)
         refuse_not_finite("training loss", loss.item(), self.state.global_step + 1)
         return loss
+
+    def _add_up_gradients(self, *, mean: bool) -> None:
+        """Over all processes. DistributedDataParallel does it in the forward pass of its wrapper, past which our parts go."""
+        for parameter in self._peft_model(self.model_wrapped).parameters():
+            if parameter.grad is not None:
+                parameter.grad = self.accelerator.reduce(parameter.grad, "mean" if mean else "sum")
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
         """The Trainer's, with the loss as mean over all labelled tokens instead of a mean of the batches' means."""
         self._evaluated = []
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        loss = sum(loss * count for loss, count in self._evaluated) / sum(count for _, count in self._evaluated)
+        found = torch.tensor(
+            [sum(loss * count for loss, count in self._evaluated), sum(count for _, count in self._evaluated)],
+            dtype=torch.float64 if self.accelerator.device.type != "mps" else torch.float32,
+            device=self.accelerator.device,
+        )
+        total, count = self.accelerator.reduce(found, "sum").tolist()
+        loss = total / count
         refuse_not_finite("validation loss", loss, self.state.global_step)
         assert output.metrics is not None
         output.metrics[f"{metric_key_prefix}_loss"] = loss
@@ -71,14 +86,15 @@ class CompletionTrainer(Trainer):
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean cross entropy over the labelled tokens; over the whole accumulated batch if its count is given."""
+        """Mean cross entropy over the labelled tokens; in training over the whole accumulated batch if its count is given."""
         peft_model = self._peft_model(model)
         # Autocast brings the factors to bfloat16. PEFT would bring the inputs to float32 instead, and keep both for the backward pass.
         autocast = torch.autocast(inputs["input_ids"].device.type, dtype=torch.bfloat16, enabled=self.args.bf16)
         with autocast, disable_input_dtype_casting(peft_model, active=self.args.bf16):
             logits, targets = labelled_logits(peft_model, inputs)
         total = F.cross_entropy(logits.float(), targets, reduction="sum")
-        loss = total / (num_items_in_batch if num_items_in_batch is not None else max(1, targets.numel()))
+        # In an evaluation the count is that of all processes too, but ``prediction_step`` wants the mean of this batch.
+        loss = total / (num_items_in_batch if num_items_in_batch is not None and model.training else max(1, targets.numel()))
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def _peft_model(self, model: torch.nn.Module) -> PeftModel:

@@ -25,7 +25,7 @@ import cron_schedules as schedules
 from cron_schedules import Part
 from cron_words import Style, choose_style
 
-SIZES = {"train": 12_000, "validation": 200, "test": 400}
+SIZES = {"train": 8_000, "validation": 200, "test": 400}
 CAPS = {"train": 60, "validation": 2, "test": 2}
 """How many rows may have the same expression."""
 SINGLE = {"clock"}

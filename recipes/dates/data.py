@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import date_formats as formats  # the recipe's folder is not a package
 
-SIZES = {"train": 13_000, "validation": 200, "test": 400}
+SIZES = {"train": 8_000, "validation": 200, "test": 400}
 ENGLISH_SHARE = 0.28
 """Absolute dates written in English; the other languages share the rest evenly."""
 RELATIVE_SHARE = {"train": 0.17, "validation": 0.1, "test": 0.1}

@@ -29,7 +29,7 @@ from spelling_frames import FRAMES, INSTRUCTIONS
 from spelling_words import SLOTS
 
 HERE = Path(__file__).resolve().parent
-SIZES = {"train": 12_000, "validation": 200, "test": 400}
+SIZES = {"train": 7_000, "validation": 200, "test": 400}
 SHARES = {"train": 0.82, "validation": 0.05, "test": 0.13}
 """Of the misspellings of the dictionary."""
 COUNTS = {0: 0.14, 1: 0.38, 2: 0.32, 3: 0.16}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from expert_kit.archive import parse_header, validate, write_header
-from tests.hostile.conftest import BASE, Gate, in_child
+from expert_kit.signing import PrivateKey
+from tests.hostile.conftest import BASE, Gate, in_child, in_form
 from tests.hostile.forge import Member, Parts, frame, write_frame
 from tests.support.builders import lora_weights, tiny_spec
 
@@ -19,12 +20,13 @@ WEIGHTS = "adapter_model.safetensors"
 SOUND = lora_weights(tiny_spec())
 
 
-def enlarged(path: str, start: bytes, size: int, key: object, parts: Parts) -> list[Member]:
-    """A member of ``size`` bytes that begins with ``start``; the signed manifest says the same size."""
+def enlarged(path: str, start: bytes, size: int, parts: Parts, key: PrivateKey | None) -> list[Member]:
+    """A member of ``size`` bytes that begins with ``start``; the manifest, which ``key`` signs, says the same size."""
     parts.bodies[path] = start
     parts.seal()
     next(entry for entry in parts.value["files"] if entry["path"] == path)["size"] = size
-    parts.resign(key)  # type: ignore[arg-type]
+    if key is not None:
+        parts.resign(key)
     return [replace(member, hole=size - len(start)) if member.name == path.encode() else member for member in parts.members()]
 
 
@@ -66,13 +68,13 @@ BOMBS: list[tuple[int, str, str, bytes, int, str]] = [
 
 
 @pytest.mark.parametrize(("path", "start", "size", "code"), [case[2:] for case in BOMBS], ids=[f"{row}-{name}" for row, name, *_ in BOMBS])
-def test_a_bomb_in_a_member_is_refused_though_signed(gate: Gate, path: str, start: bytes, size: int, code: str) -> None:
+def test_a_bomb_in_a_member_is_refused(gate: Gate, form: str, path: str, start: bytes, size: int, code: str) -> None:
     archive = gate.folder / "bomb.expert"
     with archive.open("wb") as file:
-        write_frame(file, enlarged(path, start, size or len(start), gate.key, gate.parts()))
-    assert gate.code_in_child(archive) == code
+        write_frame(file, enlarged(path, start, size or len(start), gate.parts(), gate.key if form == "resigned" else None))
+    assert gate.code_in_child(archive) == in_form(form, code)
     # An author who only looks at it is as safe.
-    assert code in in_child(lambda: " ".join(problem.code for problem in validate(archive, [BASE])))
+    assert form == "tampered" or code in in_child(lambda: " ".join(problem.code for problem in validate(archive, [BASE])))
 
 
 def signatures(body: bytes, hole: int = 0) -> Callable[[Parts], list[Member]]:
@@ -129,10 +131,10 @@ def test_a_file_of_zeros_is_refused(gate: Gate) -> None:
 def test_a_header_over_nothing_is_refused_before_the_base_is_here(gate: Gate, tmp_path: Path) -> None:
     archive = tmp_path / "bomb.expert"
     with archive.open("wb") as file:
-        write_frame(file, enlarged(WEIGHTS, b"", 3 * GIB, gate.key, gate.parts()))
+        write_frame(file, enlarged(WEIGHTS, b"", 3 * GIB, gate.parts(), gate.key))
     assert gate.code_in_child(archive, bases=[], allow_missing_base=True) == "tensor_header"
 
 
 def test_the_twin_is_accepted(gate: Gate) -> None:
     parts = gate.parts()
-    gate.accepts(frame(enlarged(WEIGHTS, SOUND, len(SOUND), gate.key, parts)))
+    gate.accepts(frame(enlarged(WEIGHTS, SOUND, len(SOUND), parts, gate.key)))

@@ -8,8 +8,7 @@ import pytest
 import rfc8785
 
 from expert_kit.archive.probe import MIN_MOVE
-from tests.hostile.conftest import Gate
-from tests.hostile.forge import frame
+from tests.hostile.conftest import Gate, in_form
 from tests.support.probes import some_probe
 
 PROBE, GRAMMAR = "probe/0.json", "grammar/a.gbnf"
@@ -60,24 +59,20 @@ GRAMMARS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("label", PROBES)
-def test_a_probe_that_is_none_is_refused(gate: Gate, label: str):
+def test_a_probe_that_is_none_is_refused(gate: Gate, form: str, label: str):
     body, code = PROBES[label]
     parts = gate.parts()
     parts.add(PROBE, body, "probe")
     parts.value["bases"][0]["probe"] = PROBE
-    parts.seal()
-    parts.resign(gate.key)
-    assert gate.code(frame(parts.members())) == code
+    assert gate.code(gate.sealed(parts, form)) == in_form(form, code)
 
 
 @pytest.mark.parametrize("label", GRAMMARS)
-def test_a_grammar_out_of_bounds_is_refused(gate: Gate, label: str):
+def test_a_grammar_out_of_bounds_is_refused(gate: Gate, form: str, label: str):
     parts = gate.parts()
     parts.add(GRAMMAR, GRAMMARS[label], "grammar")
     parts.value["grammar"] = {"path": GRAMMAR, "kind": "gbnf"}
-    parts.seal()
-    parts.resign(gate.key)
-    assert gate.code(frame(parts.members())) == "grammar_invalid"
+    assert gate.code(gate.sealed(parts, form)) == in_form(form, "grammar_invalid")
 
 
 def test_a_sound_probe_and_grammar_are_accepted(gate: Gate):
@@ -86,6 +81,4 @@ def test_a_sound_probe_and_grammar_are_accepted(gate: Gate):
     parts.add(GRAMMAR, b'root ::= "SELECT " [a-z]+\n', "grammar")
     parts.value["bases"][0]["probe"] = PROBE
     parts.value["grammar"] = {"path": GRAMMAR, "kind": "gbnf", "parameters": {"depth": 3}}
-    parts.seal()
-    parts.resign(gate.key)
-    gate.accepts(frame(parts.members()))
+    gate.accepts(gate.sealed(parts, "resigned"))

@@ -33,6 +33,12 @@ def assert_harmless(text: str) -> None:
     assert not [line for line in text.split("\n") if line.lstrip().startswith("FORGED")]
 
 
+@pytest.fixture
+def memory() -> int:
+    """Commands import libraries that are larger than what a case may take."""
+    return 1 << 30
+
+
 @pytest.fixture(scope="module")
 def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home, in which every text of a row that can hold anything does, and with hostile archives."""

@@ -88,3 +88,20 @@ def test_what_is_no_attestation_is_refused_and_the_archive_stays(run, signed: Pa
     before = signed.read_bytes()
     assert run("attest", signed, *words, "--key", "release", "--json").error["code"] == code
     assert signed.read_bytes() == before
+
+
+def test_a_wrong_file_of_ones_own_is_ones_own_to_correct(run, signed: Path, files, key):
+    (files / "huge.json").write_text('{"source": 1e999}')
+    (files / "empty.json").write_text("{}")
+    for kind, name, hint in (("zonk", "empty.json", "--type"), ("eval", "empty.json", "correct"), ("import", "huge.json", "correct")):
+        error = run("attest", signed, "--type", kind, "--predicate", files / name, "--key", "release", "--json").error
+        assert error["code"] == "attestation_invalid"
+        assert hint in error["next"]
+        assert "ask the one" not in error["next"]
+
+
+@pytest.mark.parametrize("option", ["--predicate", "--report"])
+def test_a_file_that_is_not_there_is_said_in_words(run, signed: Path, files, option):
+    gone = files / "gone.json"
+    error = run("attest", signed, "--type", "eval", option, gone, "--key", "release", "--json").error
+    assert error["message"] == f"cannot read {gone}: No such file or directory"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shlex
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +131,19 @@ def test_what_cannot_be_derived_is_told_with_the_next_step(run, installed, code,
     assert finding["fix"].startswith(fix)
     assert finding["fix"]
     assert code in run("doctor").out
+
+
+@pytest.mark.parametrize("where", ["cas/x", "cas/sha256/x", "cas/sha256/xx/y", "cas/sha256/ab/below/x", "cas/other/deep/x"])
+def test_a_stray_file_is_found_wherever_in_the_store_it_lies(run, installed, home: Path, where):
+    path = home / "registry" / where
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    (home / "registry" / "cas" / "sha256" / "00").mkdir(exist_ok=True)  # an empty folder for blobs is none
+    (finding,) = run("doctor", "--json").json["findings"]
+    assert (finding["code"], path.is_relative_to(finding["where"])) == ("stray_file", True)
+    command = finding["fix"].removesuffix(", if it is not yours")
+    subprocess.run(shlex.split(command), check=True)
+    assert run("doctor").code == 0
 
 
 @pytest.mark.parametrize("spoil", [spoil_blob, lose_blob])

@@ -9,7 +9,9 @@ COMMON = ("--dtype", "float32", "--device", "cpu", "--batch-size", "4")
 def test_target_and_base_stand_side_by_side(run, recipe: Path, adapter: Path):
     done = run("eval", adapter, "--recipe", recipe.parent, *COMMON)
     assert done.code == 0, done.err
-    assert done.out.splitlines()[0] == f"| suite | n | base | {adapter} |"
+    lines = done.out.splitlines()
+    assert lines[0] == f"| suite | n | base | {adapter} |"
+    assert lines[4] == f"| general text | tokens | base | {adapter} |"
 
 
 def test_other_choices_can_be_compared_and_single_answers_kept(run, recipe: Path, two_experts, tmp_path: Path):
@@ -19,7 +21,8 @@ def test_other_choices_can_be_compared_and_single_answers_kept(run, recipe: Path
     )
     assert done.code == 0, done.err
     assert [score["experts"] for score in done.json["scores"]] == ["base", "auto", "expert-kit/sql", "expert-kit/calculus"]
-    assert [(one["suite"], one["n"]) for one in done.json["results"]] == [("powers", 3)]
+    assert [one["suite"] for one in done.json["results"]] == ["powers", "general-text"]
+    assert [one["experts"] for one in done.json["general"]] == [score["experts"] for score in done.json["scores"]]
     cases = [json.loads(line) for line in (tmp_path / "cases.jsonl").read_text().splitlines()]
     assert len(cases) == 4 * 3
     assert {"suite", "experts", "id", "prompt", "answer", "expected", "ok", "reason"} <= cases[0].keys()
@@ -72,6 +75,7 @@ def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path):
         (("expert-kit/sql",), "eval_incomplete"),
         (("expert-kit/sql", "--recipe", recipe, "--out", "matrix"), "eval_incomplete"),
         (("--matrix", f"a/b={recipe}", "--routed"), "eval_incomplete"),
+        (("--matrix", f"a/b={recipe}", "--report", "here"), "eval_incomplete"),
     ):
         done = run("eval", *words, "--json")
         assert (done.code, done.error["code"]) == (2, code)
@@ -81,3 +85,47 @@ def test_the_routers_choice_can_stand_beside(run, recipe: Path, two_experts):
     done = run("eval", "expert-kit/sql", "--recipe", recipe, "--routed", "--limit", "1", "--json", *COMMON)
     assert done.code == 0, done.err
     assert [score["experts"] for score in done.json["scores"]] == ["base", "auto", "expert-kit/sql"]
+
+
+def test_general_text_can_be_ones_own_or_left_out(run, recipe: Path, adapter: Path, tmp_path: Path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("A passage that is long enough.\n\nAnd a second one, as long.\n")
+    words = ("eval", adapter, "--recipe", recipe, "--limit", "1", "--json", *COMMON)
+    done = run(*words, "--general-text", mine)
+    assert done.json["results"][1]["n"] == len("A passage that is long enough.") - 1
+    assert run(*words, "--no-general-text").json.keys() == {"results", "scores"}
+    mine.write_bytes(b"\xff")
+    bad = run(*words, "--general-text", mine)
+    assert (bad.code, bad.error["code"]) == (6, "general_text_unreadable")
+
+
+def test_a_report_is_json_a_card_and_a_picture_and_can_be_packed_and_attested(run, recipe: Path, two_experts, key, tmp_path: Path):
+    folder = tmp_path / "report"
+    done = run("eval", "expert-kit/sql", "--recipe", recipe, "--limit", "2", "--report", folder, "--json", *COMMON)
+    assert done.code == 0, done.err
+    assert json.loads((folder / "report.json").read_text()) == done.json
+    assert (folder / "chart.png").read_bytes().startswith(b"\x89PNG")
+    card = (folder / "card.md").read_text()
+    assert card.startswith("# expert-kit/sql@1.0.0\n\nA tiny expert.\n")
+    for part in (
+        "`tiny-llama`, weights `sha256:",
+        "LORA of rank 2 on q_proj, v_proj",
+        "8 rows, `train.jsonl`",
+        "Apache-2.0",
+        "sql question",
+    ):
+        assert part in card
+    archive = next((tmp_path / "two").glob("*sql*.expert"))
+    attested = run("attest", archive, "--type", "eval", "--report", folder, "--key", key.name, "--json")
+    assert attested.code == 0, attested.err
+    (metrics,) = [one["metrics"] for one in attested.json["attestations"]]
+    assert [row["suite"] for row in metrics] == ["powers", "general-text"]
+    assert all(row["data_sha256"].startswith("sha256:") for row in metrics)
+
+
+def test_a_mix_stands_beside_its_experts_and_the_oracle(run, recipe: Path, two_experts):
+    mix = "mix:expert-kit/sql@1+expert-kit/calculus@1"
+    words = ("eval", mix, "--recipe", recipe, "--experts", "expert-kit/sql", "--experts", "expert-kit/calculus", "--oracle")
+    done = run(*words, "--limit", "1", "--json", *COMMON)
+    assert done.code == 0, done.err
+    assert [score["experts"] for score in done.json["scores"]] == ["expert-kit/sql", "expert-kit/calculus", mix, "oracle"]

@@ -77,3 +77,26 @@ def test_a_full_disk_leaves_nothing_behind(run, installed, tmp_path: Path, monke
 
 def test_an_unknown_expert_is_exit_3(run, tmp_path: Path):
     assert run("export", "acme/gone", tmp_path / "out").code == 3
+
+
+def test_the_folder_that_one_is_in_is_filled_and_signed_beside_it(run, installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    done = run("export", installed, ".", "--json")
+    assert done.code == 0, done.err
+    assert (here / "expert.json").is_file()
+    (signature,) = map(Path, done.json["signatures"])
+    assert (signature.is_file(), signature.parent) == (True, tmp_path)
+    (here / "below").mkdir()
+    monkeypatch.chdir(here / "below")
+    assert run("export", installed, "..", "--json").error["code"] == "export_not_empty"
+    assert run("export", installed, "/", "--json").error["code"] == "export_not_empty"
+
+
+def test_an_empty_word_is_no_folder(run, installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    done = run("export", installed, "", "--json")
+    assert (done.code, done.error["code"], done.error["param"]) == (2, "usage_error", "folder")
+    assert sorted(tmp_path.rglob("*")) == before

@@ -28,7 +28,7 @@ def test_a_group_is_named_and_shown_with_samples(run, asked):
     assert done.code == 0, done.err
     first = done.out.splitlines()[0]
     assert "bread" in first
-    assert "12 prompts on 1 days" in first
+    assert first.endswith(": 12 prompts on 1 day")
     assert run("gaps", "--json").json["prompts"] == 14
 
 

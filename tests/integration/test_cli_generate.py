@@ -113,3 +113,8 @@ def test_what_is_not_given_may_be_left_to_the_task(run, model_here):
     defaults = run(*asked, "--by-task").json["defaults"]
     assert (defaults["kind"], defaults["options"]) == ("maths", {"temperature": 0.0, "top_p": 1.0})
     assert run(*asked, "--by-task", "--temperature", "1").json["defaults"]["options"] == {"top_p": 1.0}
+
+
+def test_with_a_policy_the_base_is_asked_about_close_experts(run, two_experts):
+    answer = run("generate", "question number 1", *SHORT, "--policy", "base", "--json").json
+    assert answer["route"]["opinion"]["passes"] == 2

@@ -209,3 +209,8 @@ def test_a_warning_names_the_file_without_steering_the_terminal(run, archive, ba
     assert done.code == 0
     assert "warning[signature_missing]" in done.err
     assert "\x1b" not in done.out + done.err
+
+
+def test_an_empty_word_is_no_archive(run):
+    done = run("install", "", "--json")
+    assert (done.code, done.error["code"]) == (2, "install_what")

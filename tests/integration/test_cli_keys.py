@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,9 @@ def test_a_root_rotates_with_both_sides_signatures(run, three_keys, tmp_path, ho
         (["root", "ACME", "--key", "release", "--out", "new.json"], "root_invalid"),
         (["cosign", "list", "--key", "release"], "signature_malformed"),
         (["cosign", "root.json", "--key", "nobody"], "signature_key_unknown"),
+        (["cosign", "root.json", "--key", "release"], "root_key_unknown"),
+        (["cosign", "root.json", "--key", "offline", "--previous", "list"], "root_invalid"),
+        (["cosign", "root.json", "--key", "offline", "--previous", "root.json"], "root_previous"),
     ],
 )
 def test_what_makes_no_root_is_refused_and_nothing_is_written(run, three_keys, tmp_path, monkeypatch, words, code):
@@ -144,3 +148,87 @@ def test_a_publisher_that_looks_like_a_known_one_is_warned_about(run, key):
     done = run("keys", "trust", "release", "--scope", "acrne/*")
     assert done.code == 0
     assert "warning[name_confusable]: acrne is not acme, which you know here" in done.err
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a key pair on another machine; returns the public half."""
+    return lambda name: new_key(tmp_path / "elsewhere", name).public_path
+
+
+def brought(public: Path, home: Path) -> str:
+    """The key pair is here now; returns its name."""
+    name = public.name.removesuffix(".pub.pem")
+    for suffix in (".pem", ".pub.pem"):
+        (public.parent / f"{name}{suffix}").rename(home / "keys" / f"{name}{suffix}")
+    return name
+
+
+def test_the_digest_to_publish_is_that_of_the_last_signature(run, three_keys, tmp_path, home, away):
+    file, second = tmp_path / "root.json", away("second")
+    made = run("keys", "root", "acme", "--root-key", "offline", "--root-key", second, "--root-threshold", 2, "--key", "release",
+               "--out", file)  # fmt: skip
+    assert "missing signatures: 1 by its root keys" in made.err
+    assert "the version before" not in made.err
+    assert "not final: publish the one that the last `keys cosign` prints" in made.err
+    done = run("keys", "cosign", file, "--key", brought(second, home))
+    assert done.out == root_digest(file.read_bytes()) + "\n" != made.out
+    assert "no signature is missing" in done.err
+    assert "not final" not in done.err
+    assert run("trust", "add", file, "--digest", done.out.strip()).code == 0
+
+
+def test_cosigning_says_what_is_still_missing(run, three_keys, tmp_path, home, away):
+    first, second = tmp_path / "root.json", tmp_path / "2.root.json"
+    run("keys", "root", "acme", "--root-key", "offline", "--key", "release", "--out", first)
+    others = [away(name) for name in ("other", "third")]
+    words = [word for public in others for word in ("--add-root", public)]
+    run("keys", "rotate", first, *words, "--drop-root", "offline", "--root-threshold", 2)
+    done = run("keys", "cosign", second, "--key", brought(others[0], home))
+    assert "missing signatures: 0 by root keys of the version before, 1 by its own" in done.err
+    name = brought(others[1], home)
+    first.rename(tmp_path / "first")
+    blind = run("keys", "cosign", second, "--key", name, "--json").json
+    assert (blind["missing_by_previous"], blind["missing"]) == (None, 0)
+    assert "cannot be counted" in run("keys", "cosign", second, "--key", name).err
+    refused = run("keys", "cosign", second, "--key", "offline", "--json")
+    assert (refused.code, refused.error["code"]) == (2, "root_key_unknown")
+    assert "--previous" in refused.error["next"]
+    known = run("keys", "cosign", second, "--key", "offline", "--previous", tmp_path / "first", "--json").json
+    assert (known["missing_by_previous"], known["missing"], known["digest"]) == (0, 0, root_digest(second.read_bytes()))
+    assert check_next((tmp_path / "first").read_bytes(), second.read_bytes()).version == 2
+
+
+def test_a_stranger_to_a_first_root_is_not_sent_after_a_version_before(run, three_keys, tmp_path):
+    run("keys", "root", "acme", "--root-key", "offline", "--key", "release", "--out", tmp_path / "root.json")
+    refused = run("keys", "cosign", tmp_path / "root.json", "--key", "offline-2", "--json")
+    assert (refused.error["code"], refused.error["next"]) == ("root_key_unknown", "sign with one of its root keys")
+
+
+def test_a_file_that_nobody_can_cosign_is_called_what_it_is(run, key, tmp_path):
+    (tmp_path / "prov.json").write_text('{"buildDefinition": {}}\n')
+    for words in (["keys", "cosign", tmp_path / "prov.json", "--key", "release"], ["trust", "update", tmp_path / "prov.json"]):
+        error = run(*words, "--json").error
+        assert (error["code"], error["message"]) == ("signature_malformed", "neither a root.json nor a revocation list")
+        assert "archive" not in error["next"]
+
+
+@pytest.mark.parametrize("day", ["", "2020-13-45", "2020-01-01"])
+@pytest.mark.parametrize("words", [["keys", "trust"], ["trust", "add"]])
+def test_a_last_day_that_is_none_is_refused(run, key, home, words, day):
+    refused = run(*words, "release", "--scope", "acme/*", "--expires", day, "--json")
+    assert (refused.code, refused.error["code"]) == (4, "trust_invalid")
+    assert "YYYY-MM-DD" in refused.error["next"]
+    assert TrustStore(home).list() == []
+
+
+def test_trusting_again_says_the_last_day_that_stays(run, key):
+    run("keys", "trust", "release", "--scope", "acme/*", "--expires", "2031-12-31")
+    assert "until 2031-12-31" in run("keys", "trust", "release", "--scope", "acme/*").err
+
+
+@pytest.mark.parametrize(("words", "code"), [(["a b"], "signature_key_name"), (["a", "--type", "rsa"], "signature_key_type")])
+def test_a_key_that_cannot_be_made_has_a_next_step(run, home, words, code):
+    error = run("keys", "new", *words, "--json").error
+    assert error["code"] == code
+    assert "expert-kit keys new" in error["next"]

@@ -30,6 +30,21 @@ def test_installed_experts_are_listed_with_the_current_version_marked(run, insta
     assert [one["current"] for one in run("list", "--json").json] == [False, True]
 
 
+def test_a_current_version_that_is_hidden_is_told(run, installed, tmp_path: Path):
+    newer = build_expert(tmp_path / "dist", version="1.1.0")
+    run("sign", newer, "--key", "release")
+    run("install", newer)
+    run("yank", f"{installed}@1.1.0", "--reason", "wrong dates")
+    told = "expert-kit/tiny means 1.1.0, which is withdrawn and not shown; see `expert-kit list --all`\n"
+    done = run("list")
+    assert (done.code, done.err) == (0, told)
+    assert "*" not in done.out
+    assert [run("list", word).err for word in ("--all", "-q", "--json")] == ["", "", ""]
+    run("yank", f"{installed}@1.0.0", "--reason", "wrong dates")
+    assert run("list").err == told  # and not that nothing is installed
+    assert run("list", "--namespace", "acme").err == "no installed expert fits these filters\n"
+
+
 def test_a_damaged_registry_is_exit_9_and_not_a_traceback(run, home: Path):
     (home / "registry").mkdir(parents=True)
     (home / "registry" / "registry.sqlite").write_bytes(os.urandom(5000))
@@ -46,6 +61,8 @@ def test_filters_and_limits(run, installed):
     assert len(run("list", "--capability", "json", "-q").out.split()) == 10
     assert len(run("list", "--limit", "4", "-q").out.split()) == 4
     assert len(run("list", "--license", "apache-2.0", "--current", "--json").json) == 31
+    assert len(run("list", "--limit", "9223372036854775808", "-q").out.split()) == 31
+    assert run("list", "--limit", "9" * 5000).code == 2
     none = run("list", "--base", "other")
     assert (none.code, none.out, none.err) == (0, "", "no installed expert fits these filters\n")
 

@@ -10,7 +10,7 @@ import pytest
 def test_the_lock_says_what_is_installed_in_the_one_canonical_spelling(run, installed, key, tmp_path: Path):
     path = tmp_path / "expert.lock"
     done = run("lock", "--out", path)
-    assert (done.code, done.out) == (0, f"{path}\n")
+    assert (done.code, done.out, done.err) == (0, f"{path}\n", "1 expert\n")
     data = path.read_bytes()
     content = json.loads(data)
     assert data == json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
@@ -25,7 +25,7 @@ def test_the_lock_says_what_is_installed_in_the_one_canonical_spelling(run, inst
 def test_without_a_name_it_is_written_here(run, installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert run("lock").out == "expert.lock\n"
-    assert run("install", "--frozen").code == 0
+    assert run("install", "--frozen").err.endswith("1 expert installed as the lock file says\n")
 
 
 def test_a_lock_that_was_edited_is_refused(run, installed, tmp_path: Path):
@@ -84,6 +84,12 @@ def test_a_version_that_was_withdrawn_since_is_drift(run, installed, tmp_path: P
     done = run("install", "--frozen", "--lock", tmp_path / "expert.lock", "--json")
     assert done.error["code"] == "lock_drift"
     assert "was withdrawn since: wrong dates" in done.error["message"]
+
+
+def test_a_folder_that_is_not_there_is_not_made(run, installed, tmp_path: Path):
+    done = run("lock", "--out", tmp_path / "gone" / "expert.lock", "--json")
+    assert (done.code, done.error["code"], done.error["next"]) == (2, "lock_folder", f"mkdir -p {tmp_path / 'gone'}")
+    assert not (tmp_path / "gone").exists()
 
 
 def test_nothing_installed_is_an_empty_lock(run, tmp_path: Path):

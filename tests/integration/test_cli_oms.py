@@ -36,9 +36,19 @@ def test_what_is_ignored_is_not_signed(run, model, tmp_path):
     assert run("oms", "verify", model, "--signature", out, "--public-key", "interop").code == 0
 
 
+def test_the_folder_that_one_is_in_is_signed_beside_it(run, model, monkeypatch):
+    monkeypatch.chdir(model)
+    done = run("oms", "sign", ".", "--key", "interop")
+    assert (done.code, done.out) == (0, f"{model.with_name('model.sig')}\n"), done.err
+    assert run("oms", "verify", ".", "--signature", "../model.sig", "--public-key", "interop").out == "model\n"
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
+        (["sign", "", "--key", "interop"], "usage_error"),
+        (["sign", "/", "--key", "interop"], "oms_out"),
+        (["sign", "model", "--key", "interop", "--ignore", "x", "--out", ""], "usage_error"),
         (["sign", "model", "--key", "interop", "--ignore", "../x"], "oms_ignore"),
         (["sign", "model", "--key", "interop", "--out", "model/x.sig"], "oms_out"),
         (["sign", "gone", "--key", "interop"], "oms_folder"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import load
 
 from expert_kit.archive import ArchiveReader, config_of_spec, expected_tensors, write_header
 from expert_kit.base_models.fingerprint import fingerprint_folder
+from expert_kit.names import sha256_digest
 from tests.support.builders import lora_weights, tiny_spec, write_source
 from tests.support.tiny_model import write_tiny_model
 
@@ -230,3 +232,34 @@ def test_an_expert_that_is_no_better_is_refused_and_an_override_stays_in_the_arc
     assert run(*words, "--allow-worse").code == 0
     with ArchiveReader.open(tmp_path / "x.expert") as reader:
         assert [(row.suite, row.n, row.value_ppm) for row in reader.manifest.eval or ()][1:] == [("gate:overridden", 1, 1_000_000)]
+
+
+def test_a_report_brings_results_and_where_there_is_none_a_card(run, base_here, tmp_path: Path):
+    source, report = write_source(tmp_path / "source"), tmp_path / "report"
+    report.mkdir()
+    (report / "report.json").write_text('{"results": [{"suite": "theirs", "n": 9, "base": 0.1, "expert": 0.7}], "scores": []}')
+    (report / "card.md").write_text("# From the report\n")
+    words = ("package", source, "--report", report, "--no-probe", "--json", "--out")
+    assert run(*words, tmp_path / "own.expert").code == 0
+    source.write_text(source.read_text().replace("card: README.md\n", ""))
+    assert run(*words, tmp_path / "new.expert").code == 0
+    for name, card in (("own", b"# expert-kit/tiny\n"), ("new", b"# From the report\n")):
+        with ArchiveReader.open(tmp_path / f"{name}.expert") as reader:
+            assert [(row.suite, row.value_ppm) for row in reader.manifest.eval or ()] == [("theirs", 700_000)]
+            assert reader.read("README.md") == card
+    (report / "report.json").write_text('{"results": [{"suite": "theirs", "n": 9, "base": 0.7, "expert": 0.7}]}')
+    assert run(*words, tmp_path / "bad.expert").error["code"] == "expert_not_better"
+    (report / "report.json").write_text('{"results": 1}')
+    assert run(*words, tmp_path / "bad.expert").error["code"] == "source_invalid"
+
+
+def test_a_matrix_of_another_adapter_of_that_name_is_refused(run, base_here, tmp_path: Path):
+    source, matrix = write_source(tmp_path / "source"), tmp_path / "matrix.json"
+    share = {"accuracy": 0.5}
+    row = {"expert": "expert-kit/tiny", "suite": "x", "base": {"accuracy": 0.1}, "own": share, "best_sibling": None}
+    weights = sha256_digest((tmp_path / "source" / "adapter" / "adapter_model.safetensors").read_bytes())
+    words = ("package", source, "--matrix", matrix, "--no-probe", "--json", "--out", tmp_path / "x.expert")
+    matrix.write_text(json.dumps([{**row, "weights_sha256": sha256_digest(b"others")}]))
+    assert run(*words).error["code"] == "matrix_other_weights"
+    matrix.write_text(json.dumps([{**row, "weights_sha256": weights}]))
+    assert run(*words).code == 0

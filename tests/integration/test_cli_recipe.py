@@ -33,14 +33,16 @@ def test_from_a_table_to_an_installed_expert(run, table: Path, tmp_path: Path, m
     trained = run(*words, "--resume", "--allow-worse", *more, "--json")
     assert trained.code == 0, trained.err
     assert trained.json["signers"] == [key.key_id]
-    (result,) = trained.json["results"]
+    result, general = trained.json["results"]
     assert (result["suite"], result["n"], "base" in result) == ("held_out", 4, True)
+    assert (general["suite"], general["metric"], "base" in general) == ("general-text", "perplexity", True)
     assert run("keys", "trust", "release", "--scope", "acme/*").code == 0
     installed = run("install", trained.json["archive"], "--json")
     assert installed.code == 0, installed.err
     assert "tickets.csv" in run("info", "acme/support", "--json").json["summary"]
     with ArchiveReader.open(Path(trained.json["archive"])) as reader:
-        assert [(found.suite, found.n) for found in reader.manifest.eval or ()] == [("held_out", 4), ("gate:overridden", 1)]
+        rows = [(found.suite, found.n) for found in reader.manifest.eval or ()]
+    assert rows == [("held_out", 4), ("general-text", general["n"]), ("gate:overridden", 2)]
 
 
 def test_what_is_written_is_said_as_json_too(run, table: Path, tmp_path: Path, home: Path):
@@ -95,3 +97,17 @@ def test_half_a_recipe_is_never_left(run, table: Path, tmp_path: Path, home: Pat
     done = new(run, table, tmp_path / "out" / "support", "--prompt", "asked", "--json")
     assert done.error["code"] == "output_unwritable"
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_column_can_say_what_is_held_out(run, tmp_path: Path, home: Path):
+    table = tmp_path / "tickets.csv"
+    parts = ["train"] * 30 + ["dev"] * 5 + ["test"] * 5
+    table.write_text("asked,said,part\n" + "".join(f"how {at}?,so {at},{part}\n" for at, part in enumerate(parts)) + "how 0?,no,test\n")
+    made = new(run, table, tmp_path / "support", "--prompt", "asked", "--split", "part", "--json")
+    assert made.code == 0, made.err
+    assert [made.json[part] for part in ("train", "validation", "test")] == [30, 5, 6]
+    assert "; 1 held-out prompts are in train.jsonl too" in (tmp_path / "support" / "recipe.yaml").read_text().splitlines()[1]
+    for column, code in (("said", "split_unknown"), ("gone", "columns_unknown")):
+        assert new(run, table, tmp_path / "other", "--prompt", "asked", "--split", column, "--json").error["code"] == code
+    table.write_text("asked,said,part\n" + "".join(f"how {at}?,so {at},train\n" for at in range(40)))
+    assert new(run, table, tmp_path / "other", "--prompt", "asked", "--split", "part", "--json").error["code"] == "too_few_rows"

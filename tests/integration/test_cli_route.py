@@ -32,3 +32,21 @@ def test_without_the_base_model_all_experts_take_part_and_that_is_said(run, two_
 
 def test_experts_for_another_base_are_left_out(run, two_experts, base_here):
     assert run("route", "sql question number 1", "--base", "tiny").out == "base\n"
+
+
+CLOSE = "question number 1"
+
+
+def test_with_a_policy_the_base_model_ranks_the_cards_of_close_experts(run, two_experts):
+    fitted = run("route", CLOSE, "--base", "tiny-llama", "--json").json
+    assert fitted["opinion"] is None
+    asked = run("route", CLOSE, "--base", "tiny-llama", "--policy", "base", "--json").json
+    assert asked["opinion"]["counted"]
+    assert set(asked["opinion"]["shares"]) == set(two_experts)
+    assert asked["scores"] == fitted["scores"]
+    assert "the base model ranked the cards (2 passes" in run("route", CLOSE, "--base", "tiny-llama", "--policy", "base", "--explain").out
+
+
+def test_an_unknown_policy_is_refused_before_the_base_is_loaded(run, two_experts):
+    done = run("route", CLOSE, "--base", "tiny-llama", "--policy", "oracle", "--json")
+    assert (done.code, done.error["code"]) == (2, "routing_config_invalid")

@@ -87,6 +87,35 @@ def test_a_bad_row_is_named_by_its_line(run, fitted_experts, tmp_path, line):
     assert f"{file}:2" in done.error["message"]
 
 
+def test_names_that_no_expert_has_are_all_named_by_their_lines(run, fitted_experts, tmp_path):
+    experts = ["expert-kit/sql", "calculus", None, "expert-kit/nope", "calculus", "expert-kit/sql@1.0.0", ""]
+    file = tmp_path / "prompts.jsonl"
+    file.write_text("".join(json.dumps({"text": "a", "expert": expert}) + "\n" for expert in experts) + "nothing\n")
+    done = run("router", "eval", file, "--base", "tiny-llama", "--json")
+    assert (done.code, done.error["code"]) == (6, "routing_rows_invalid")
+    problems = done.error["message"].splitlines()[1:]
+    assert [line.split(": ")[0].strip() for line in problems] == [f"{file}:{number}" for number in (2, 4, 5, 6, 7, 8)]
+    assert "no namespace/name: 'calculus'" in problems[0]
+    assert "no such expert here: 'expert-kit/nope'" in problems[1]
+    assert "expert-kit/calculus, expert-kit/sql" in done.error["next"]
+
+
+def test_of_many_unknown_names_the_first_lines_are_shown(run, fitted_experts, tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"text": "a", "expert": "expert-kit/nope"}\n' * 500)
+    message = run("router", "eval", file, "--base", "tiny-llama", "--json").error["message"]
+    assert len(message.splitlines()) < 60
+    assert "bad rows: 500" in message
+
+
+def test_eval_without_experts_says_what_to_install(run, base_here, tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"text": "a", "expert": "expert-kit/sql"}\n')
+    done = run("router", "eval", file, "--base", "tiny", "--json")
+    assert done.error["code"] == "routing_rows_invalid"
+    assert "expert-kit install" in done.error["next"]
+
+
 def test_report_shows_recall_and_draws_the_reliability(run, fitted_experts, tmp_path):
     plot = tmp_path / "reliability.png"
     done = run("router", "report", "--plot", plot, "--base", "tiny-llama")
@@ -106,6 +135,16 @@ def test_feedback_changes_the_next_decision(run, fitted_experts):
     assert run("router", "report", "--base", "tiny-llama", "--json").json["feedback_right"] == 1
 
 
+def test_feedback_can_be_taken_back(run, fitted_experts):
+    prompt = "gardens bloom in autumn rain"
+    assert run("router", "feedback", prompt, "--right", "expert-kit/sql").code == 0
+    assert run("router", "feedback", prompt, "--nobody").err == "kept: 1; 1 remark in all, used by the next fit\n"
+    found = run("route", prompt, "--base", "tiny-llama", "--json").json
+    assert found["abstained"]
+    assert found["background_nearest"][0]["text"] == prompt
+    assert prompt not in [near["text"] for one in found["evidence"] for near in one["nearest"]]
+
+
 def test_a_prompt_that_nobody_should_answer_goes_to_the_base(run, fitted_experts):
     prompt = "show me the integral calculus slope"
     assert run("router", "feedback", prompt, "--nobody").code == 0
@@ -118,6 +157,17 @@ def test_feedback_needs_a_verdict_and_an_installed_expert(run, fitted_experts):
     assert run("router", "feedback", " ", "--nobody", "--json").error["code"] == "prompt_missing"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--right", "expert-kit/sql", "--nobody"), ("--right", "expert-kit/sql", "--wrong", "expert-kit/sql@1.0.0")],
+)
+def test_verdicts_that_exclude_each_other_are_refused(run, fitted_experts, options):
+    done = run("router", "feedback", "a prompt", *options, "--json")
+    assert (done.code, done.error["code"]) == (2, "feedback_contradicts")
+    assert "exclude each other" in done.error["message"]
+    assert "--right" in done.error["message"]
+
+
 def test_a_rule_of_the_user_decides(run, fitted_experts, home):
     (home / "routing").mkdir()
     (home / "routing" / "rules.toml").write_text(
@@ -126,6 +176,20 @@ def test_a_rule_of_the_user_decides(run, fitted_experts, home):
     assert run("route", "gardens in the rain", "--base", "tiny-llama").out.startswith("expert-kit/sql@1.0.0")
     explained = run("route", "gardens in the rain", "--base", "tiny-llama", "--explain").out
     assert "rule 'gardens' (line 1): expert expert-kit/sql; decides" in explained
+
+
+def test_a_rule_for_an_expert_that_is_not_installed_is_said(run, fitted_experts, home):
+    (home / "routing").mkdir()
+    (home / "routing" / "rules.toml").write_text(
+        '[[rule]]\nname = "zoo"\nwhen = {contains = "zebra"}\nthen = {expert = "expert-kit/nope"}\n'
+    )
+    done = run("route", "zebra gardens", "--base", "tiny-llama")
+    assert (done.code, done.out) == (0, "base\n")
+    said = "rule 'zoo' (line 1) does nothing: no installed expert for this base is called expert-kit/nope"
+    assert said in done.err
+    assert f"note: {said}" in run("route", "zebra gardens", "--base", "tiny-llama", "--explain").out
+    assert said in run("route", "zebra gardens", "--base", "tiny-llama", "--json").json["notes"]
+    assert "zoo" not in run("route", "lion gardens", "--base", "tiny-llama").err
 
 
 def test_a_bad_rule_names_its_line(run, fitted_experts, home):

@@ -36,6 +36,10 @@ def test_filters_narrow_it_down(run, many):
     assert refs(run("search", "number", "--base", "other", "-q")) == []
 
 
+def test_a_limit_larger_than_any_number_of_rows_is_no_error(run, many):
+    assert len(run("search", "chess", "--limit", "9223372036854775808", "--json").json) > 0
+
+
 def test_nothing_found_is_said_on_stderr_and_is_no_error(run, many):
     done = run("search", "unheard-of")
     assert (done.code, done.out) == (0, "")

@@ -121,3 +121,8 @@ def test_the_passphrase_may_come_from_the_environment(run, archive: Path, monkey
     assert run("sign", archive, "--key", "locked").code == 0
     monkeypatch.setenv("EXPERT_KIT_PASSPHRASE", "wrong")
     assert run("sign", archive, "--key", "locked", "--json").error["code"] == "signature_key_passphrase"
+
+
+def test_a_folder_is_no_archive_and_the_next_step_is_named(run, key, tmp_path):
+    done = run("sign", tmp_path, "--key", "release", "--json")
+    assert (done.code, done.error["code"], done.error["next"]) == (4, "archive_not_regular", "give the path of an .expert file")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from expert_kit.archive import load_source
+from expert_kit.archive import ArchiveReader, load_source
 from tests.support.builders import write_source
 
 
@@ -30,10 +31,12 @@ def test_a_run_leaves_adapter_curve_and_report_and_prints_the_table(trained, tmp
 def test_the_report_goes_into_an_experts_package(trained, tmp_path: Path):
     write_source(tmp_path / "source")
     (tmp_path / "source" / "eval.yaml").write_bytes((tmp_path / "run" / "eval.json").read_bytes())
-    (result,) = load_source(tmp_path / "source").eval
+    result, general = load_source(tmp_path / "source").eval
     report = json.loads((tmp_path / "run" / "eval.json").read_text())["results"][0]
     assert (result.suite, result.n) == ("powers", 8)
     assert (result.value_ppm, result.base_ppm) == (report["expert"] * 1_000_000, report["base"] * 1_000_000)
+    assert (general.suite, general.metric) == ("general-text", "perplexity")
+    assert 0.9 < general.value_ppm / general.base_ppm < 1.1
 
 
 def test_a_second_run_needs_resume_or_another_folder(trained, run, recipe: Path, tmp_path: Path):
@@ -90,3 +93,41 @@ def test_what_packing_needs_is_looked_for_before_training(run, recipe: Path, tmp
     done = run("train", recipe, "--output", tmp_path / "run", *words, "--json")
     assert (done.code, done.error["code"]) == (2, code)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (("expert.yaml", "version: 0.1", "version: one"), "source_invalid"),
+        (("expert.yaml", "tiny-llama", "unknown-base"), "base_unavailable"),
+        (("routing/examples.jsonl", '"fit"', '"train"'), "routing_examples_invalid"),
+        (("expert.yaml", "name:", "requires: {experts: {a/b: newest}}\nname:"), "source_invalid"),
+    ],
+    ids=str,
+)
+def test_what_packing_would_refuse_is_refused_before_training(run, recipe: Path, tmp_path: Path, change, code: str):
+    source = write_source(recipe.parent / "expert", version="0.1.0", base="tiny-llama").parent
+    shutil.rmtree(source / "adapter")
+    (source / "eval.yaml").unlink()
+    path, before, after = change
+    (source / path).write_text((source / path).read_text().replace(before, after))
+    done = run("train", recipe, "--output", tmp_path / "run", "--package", tmp_path / "dist", "--json")
+    assert done.error["code"] == code
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_expert_that_passes_the_gate_is_packed_by_train(run, recipe: Path, tmp_path: Path):
+    # Rows that all have one answer: a few steps teach it, ordinary text does not suffer, and the base never says it.
+    rows = [{"prompt": f"say {n}", "completion": "to sea"} for n in range(8)]
+    for name in ("train", "validation", "test"):
+        (recipe.parent / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe.write_text(recipe.read_text().replace("derivative", "exact").replace("max_new_tokens: 4", "max_new_tokens: 8"))
+    source = write_source(recipe.parent / "expert", base="tiny-llama").parent
+    shutil.rmtree(source / "adapter")
+    more = ("--set", "learning_rate=0.01", "--set", "lora_r=8", "--set", "max_steps=30", "--set", "eval_strategy=no", "--device", "cpu")
+    done = run("train", recipe, "--output", tmp_path / "run", "--package", tmp_path / "dist", *more, "--json")
+    assert done.code == 0, done.err
+    with ArchiveReader.open(Path(done.json["archive"])) as reader:
+        powers, general = reader.manifest.eval or ()
+    assert (powers.value_ppm, powers.base_ppm) == (1_000_000, 0)
+    assert general.value_ppm <= 1.5 * (general.base_ppm or 0)

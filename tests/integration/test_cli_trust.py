@@ -99,6 +99,8 @@ def test_set_changes_demands_and_keeps_the_keys(run, key, home):
     [
         (["acme/*", "--level", "lax"], "trust_invalid"),
         (["acme/*", "--require", "reputation"], "trust_invalid"),
+        (["acme/*", "--require", "eval:x>=2"], "trust_invalid"),
+        (["acme/*", "--max-stale-days", "3000000"], "trust_invalid"),
         (["acme", "--level", "audit"], "trust_invalid"),
         (["acme/*"], "trust_set_what"),
         (["acme/*", "--attester", "nobody"], "signature_key_unknown"),
@@ -158,3 +160,16 @@ def test_a_log_with_foreign_lines_is_shown_as_far_as_it_can_be(run, trusting, ho
     assert done.code == 9
     assert "\x1b" not in done.out
     assert run("trust", "log", "--json").json["problem"]
+
+
+def test_a_scope_that_skips_wants_nothing_and_is_warned_about(run, home):
+    done = run("trust", "set", "new/*", "--level", "skip")
+    assert "warning[signature_skipped]: signatures of new/* are not checked any more" in done.err
+    assert "wanted" not in done.err
+    (row,) = [line.split() for line in run("trust", "list").out.splitlines() if line.startswith("new/*")]
+    assert row == ["new/*", "skip", "-"]
+    assert "wanted: none, signatures are not checked" in run("trust", "show", "new/x").out
+    assert run("trust", "show", "new/x", "--json").json["wanted"] == 0
+    back = run("trust", "set", "new/*", "--level", "strict")
+    assert "1 signature(s) wanted" in back.err
+    assert "warning" not in back.err

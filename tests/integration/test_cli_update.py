@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from expert_kit.archive import SIGNATURES, replace_meta
-from expert_kit.registry import Registry
+from expert_kit.errors import ManifestError
+from expert_kit.registry import Registry, index
+from expert_kit.registry.candidates import Candidate, read_candidate
 from expert_kit.signing import KEY_TYPES
 from tests.support.shelf import Shelf
 
@@ -50,15 +54,54 @@ def test_a_range_that_others_exclude_is_explained(run, stocked: Shelf):
     assert "expert-kit/app@1.0.0, which is installed, requires expert-kit/lib ^1" in done.error["message"]
 
 
-def test_a_bad_archive_stops_the_whole_update(run, stocked: Shelf, tmp_path):
-    stocked.put("expert-kit/app", "1.1.0", experts={"expert-kit/lib": "^1"})
-    newer = stocked.folder / "expert-kit.lib-1.3.0.expert"
-    data = bytearray(newer.read_bytes())
+def damage(archive: Path) -> None:
+    """Change a byte of the routing examples: frame, manifest and signatures stay good."""
+    data = bytearray(archive.read_bytes())
     data[data.index(b"sql question")] ^= 1
-    newer.write_bytes(data)
+    archive.write_bytes(data)
+
+
+def test_a_damaged_archive_is_passed_over_told_and_says_so_by_the_exit_code(run, stocked: Shelf):
+    stocked.put("expert-kit/app", "1.1.0", experts={"expert-kit/lib": "^1"})
+    stocked.put("expert-kit/lib", "1.2.0")
+    damage(stocked.folder / "expert-kit.lib-1.3.0.expert")
+    done = run("update", "--index", stocked.folder)
+    assert done.code == 4
+    assert "passed over expert-kit/lib@1.3.0" in done.err
+    assert "archive_digest_mismatch" in done.err
+    assert {name: Registry.default().get(f"expert-kit/{name}").ref.version for name in ("app", "lib")} == {"app": "1.1.0", "lib": "1.2.0"}
+    again = run("update", "--index", stocked.folder, "--json")
+    assert (again.code, [step["action"] for step in again.json["steps"]]) == (4, ["keep", "keep"])
+    assert [(one["expert"], one["damaged"]) for one in again.json["passed_over"]] == [("expert-kit/lib@1.3.0", True)]
+
+
+def test_a_damaged_copy_does_not_hide_the_sound_one(run, stocked: Shelf):
+    newest = stocked.folder / "expert-kit.lib-1.3.0.expert"
+    copy = stocked.folder / "0.expert"  # of the same identity, read first
+    copy.write_bytes(newest.read_bytes())
+    damage(copy)
+    assert run("update", "--index", stocked.folder).code == 4
+    assert Registry.default().get("expert-kit/lib").ref.version == "1.3.0"
+
+
+def test_what_needs_the_damaged_archive_is_left_as_it_is_and_the_rest_is_updated(run, stocked: Shelf):
+    stocked.put("expert-kit/app", "2.0.0", experts={"expert-kit/lib": "=1.3.0"})
+    stocked.put("expert-kit/other", "1.0.0")
+    assert run("install", "expert-kit/other", "--index", stocked.folder).code == 0
+    stocked.put("expert-kit/other", "1.1.0")
+    damage(stocked.folder / "expert-kit.lib-1.3.0.expert")
+    assert run("update", "--index", stocked.folder).code == 4
+    current = [str(expert.ref) for expert in Registry.default().list() if expert.current]
+    assert current == ["expert-kit/app@1.0.0", "expert-kit/lib@1.0.0", "expert-kit/other@1.1.0"]
+
+
+def test_a_damaged_archive_that_was_asked_for_is_an_error_and_changes_nothing(run, stocked: Shelf):
+    newest = stocked.folder / "expert-kit.lib-1.3.0.expert"
+    damage(newest)
     before = Registry.default().list()
-    done = run("update", "--index", stocked.folder, "--json")
-    assert (done.code, done.error["code"]) == (4, "archive_digest_mismatch")
+    for words in (("update", "expert-kit/lib@1.3.0"), ("install", "expert-kit/lib@1.3.0"), ("install", newest)):
+        done = run(*words, "--index", stocked.folder, "--json")
+        assert (done.code, done.error["code"]) == (4, "archive_digest_mismatch")
     assert Registry.default().list() == before
 
 
@@ -118,3 +161,48 @@ def test_an_installed_version_that_was_revoked_gives_way(run, stocked: Shelf, tm
     done = run("install", "expert-kit/other", "--index", stocked.folder)
     assert done.code == 0, done.err
     assert Registry.default().get("expert-kit/lib").ref.version == "1.3.0"
+
+
+def cut(archive: Path) -> None:
+    """As a copy that was interrupted leaves it."""
+    archive.write_bytes(archive.read_bytes()[:3000])
+
+
+def test_a_cut_archive_is_left_out_told_and_says_so_by_the_exit_code(run, stocked: Shelf):
+    broken = stocked.folder / "expert-kit.lib-1.3.0.expert"
+    cut(broken)
+    (stocked.folder / "notes.txt").write_text("no archive, and not named like one")
+    stocked.put("expert-kit/lib", "1.2.0")
+    done = run("update", "--index", stocked.folder)
+    assert done.code == 4
+    assert "update expert-kit/lib@1.2.0 (now 1.0.0)" in done.out
+    assert Registry.default().get("expert-kit/lib").ref.version == "1.2.0"
+    again = run("update", "--index", stocked.folder, "--json")
+    assert again.code == 4
+    (row,) = again.json["passed_over"]
+    assert (row["expert"], row["path"], row["code"], row["damaged"]) == (None, str(broken), "archive_no_end_record", True)
+    broken.unlink()
+    assert run("update", "--index", stocked.folder).code == 0
+
+
+def test_an_archive_of_a_later_format_is_told_and_is_not_damaged(run, stocked: Shelf, monkeypatch: pytest.MonkeyPatch):
+    def too_new(path: Path) -> Candidate:
+        if path.name == "expert-kit.lib-2.0.0.expert":
+            raise ManifestError("manifest schema 'expert/2' is not known", code="manifest_schema_unknown")
+        return read_candidate(path)
+
+    monkeypatch.setattr(index, "read_candidate", too_new)
+    (stocked.folder / "expert-kit.lib-2.0.0.expert").touch()
+    done = run("update", "--index", stocked.folder, "--json")
+    assert (done.code, [one["damaged"] for one in done.json["passed_over"]]) == (0, [False])
+
+
+@pytest.mark.parametrize("spoil", [cut, damage])
+def test_the_exit_code_comes_with_an_error_and_the_next_step(run, stocked: Shelf, spoil):
+    broken = stocked.folder / "expert-kit.lib-1.3.0.expert"
+    spoil(broken)
+    *_, error, step = run("update", "--index", stocked.folder).err.splitlines()
+    assert error == f"error[update_damaged]: damaged, and therefore passed over: {broken}"
+    assert step.startswith("next: fetch it again")
+    told = run("update", "--index", stocked.folder, "--json")
+    assert (told.error["code"], str(broken) in told.error["message"]) == ("update_damaged", True)

@@ -48,6 +48,16 @@ def test_what_is_not_installed_can_be_yanked_by_its_version_only(run, installed)
     assert run("yank", "acme/sql@1.0.0", "--reason", "x").code == 0
 
 
+def test_a_version_that_is_not_installed_is_warned_of(run, two_versions):
+    done = run("yank", "expert-kit/tiny@7.0.0", "--reason", "x", "--json")
+    assert (done.code, done.json["expert"]) == (0, "expert-kit/tiny@7.0.0")
+    assert "warning: expert-kit/tiny@7.0.0 is not installed (there are: 1.0.0, 1.1.0)" in done.err
+    assert "expert-kit yank expert-kit/tiny@7.0.0 --undo" in done.err
+    assert "warning" not in run("yank", "expert-kit/tiny@7.0.0", "--undo").err
+    assert "acme/sql@1.0.0 is not installed;" in run("yank", "acme/sql@1.0.0", "--reason", "x").err
+    assert "warning" not in run("yank", two_versions, "--reason", "x").err
+
+
 def test_a_yanked_expert_loads_with_its_reason_and_a_revoked_one_does_not(run, two_experts, tmp_path, home):
     run("yank", "expert-kit/sql@1.0.0", "--reason", "wrong dates")
     words = ["generate", "Hi", "--expert", "expert-kit/sql@1.0.0", "--base", "tiny-llama", "--dtype", "float32", "--max-new-tokens", 2]

@@ -78,7 +78,7 @@ def test_logits_equal_peft_for_a_shipped_expert_and_for_a_mix(real_bases):
 
     entry = BaseStore(real_bases).get("smollm2-135m")
     base = load_base(entry.folder, entry.record, device="cpu", dtype="float32")
-    folders = [ROOT / "experts" / name / "adapter" for name in SHIPPED]
+    folders = [ROOT / "experts" / name / "adapter" for name in ("calculus", "sql")]
     ids = base.tokenizer("Find the derivative of 3x^2. CREATE TABLE t (a INT);", return_tensors="pt")["input_ids"]
     ours = []
     for folder in folders:

@@ -51,7 +51,7 @@ def test_each_command_of_the_readme_runs(real_home, tmp_path):
     key_id = re.search(r"sha256:[0-9a-f]{64}", fingerprint).group()
     places = {
         "FINGERPRINT": key_id,
-        "acme.sql-1.0.0.expert": archives[1],
+        "acme.sql-1.0.0.expert": next(path for path in archives if "sql" in path.name),
         "acme/sql": "expert-kit/sql",
         "FILE": archives[0],
         " me": " tester",

@@ -1,28 +1,40 @@
-"""IA3, prompt tuning and prefix tuning for the tiny model, saved by PEFT, and what PEFT makes of them."""
+"""DoRA, IA3, prompt tuning and prefix tuning for the tiny model, saved by PEFT, and what PEFT makes of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from peft import IA3Config, PeftConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM
+
+from tests.support.tiny_model import ALL_LINEAR
 
 IDS = torch.tensor([[5, 9, 40, 17, 3], [60, 61, 62, 63, 64], [7, 7, 7, 8, 9]])
 
 
 def write_kind(folder: Path, model_folder: Path, config: PeftConfig, seed: int = 1) -> Path:
-    """An adapter of any kind with random values: scales around 1, prompts of the size of embeddings."""
+    """An adapter of any kind with random values: scales around 1, factors of 0.1, prompts of the size of embeddings."""
     model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
     peft_model = get_peft_model(model, config)
     random = torch.Generator().manual_seed(seed)
     for name, parameter in peft_model.named_parameters():
         if "ia3_l" in name:
             parameter.data = 1 + 0.5 * torch.randn(parameter.shape, generator=random)
+        elif "lora_magnitude" in name:
+            parameter.data *= 1 + 0.3 * torch.randn(parameter.shape, generator=random)
+        elif "lora_" in name:
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=random)
         elif "prompt_encoder" in name:
             parameter.data = 0.5 * torch.randn(parameter.shape, generator=random)
     peft_model.save_pretrained(folder)
     return folder
+
+
+def write_dora(folder: Path, model_folder: Path, *, seed: int = 1, targets: list[str] | None = None) -> Path:
+    """DoRA on all linear layers, or some."""
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=targets or ALL_LINEAR, use_dora=True, task_type="CAUSAL_LM")
+    return write_kind(folder, model_folder, config, seed)
 
 
 def write_ia3(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -37,11 +38,11 @@ def write_tiny_model(folder: Path, seed: int = 0, hidden: int = 64) -> Path:
 
 
 def write_adapter(folder: Path, model_folder: Path, *, seed: int = 1, r: int = 4, alpha: int = 8, targets: list[str] | None = None,
-                  rslora: bool = False) -> Path:  # fmt: skip
-    """A PEFT adapter with random factors, saved by PEFT."""
+                  rslora: bool = False, **config: Any) -> Path:  # fmt: skip
+    """A PEFT adapter with random factors, saved by PEFT; more of its configuration may be given."""
     model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
-    config = LoraConfig(r=r, lora_alpha=alpha, target_modules=targets or ALL_LINEAR, use_rslora=rslora, task_type="CAUSAL_LM")
-    peft_model = get_peft_model(model, config)
+    lora = LoraConfig(r=r, lora_alpha=alpha, target_modules=targets or ALL_LINEAR, use_rslora=rslora, task_type="CAUSAL_LM", **config)
+    peft_model = get_peft_model(model, lora)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in peft_model.named_parameters():
         if "lora_" in name:

@@ -42,3 +42,6 @@ def test_the_bytes_are_on_the_disk_before_the_name_points_to_them(tmp_path: Path
         monkeypatch.setattr(os, name, lambda *args, name=name, real=real: (calls.append(name), real(*args))[1])
     replace_whole(tmp_path / "file", b"new")
     assert calls == ["fsync", "replace", "fsync"]
+    replace_whole(tmp_path / "file", b"newer", durable=False)
+    assert calls == ["fsync", "replace", "fsync", "replace"]
+    assert (tmp_path / "file").read_bytes() == b"newer"

@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from expert_kit.adapters import read_lora
+from expert_kit.adapters import read_lora, read_tensors
 from expert_kit.archive import spec_of_config
 from expert_kit.bases import AdapterSpec
 from expert_kit.errors import IncompatibleAdapterError, UnsupportedMemberError
@@ -25,6 +25,15 @@ def test_scaling_is_folded_into_b_once(adapter, tiny_record):
     stored = tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"]
     torch.testing.assert_close(factors.b, stored * (8 / 4))
     assert factors.rank == 4
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: memoryview(bytearray(b"12345678" + data))[8:]])
+def test_tensors_are_views_of_the_bytes_whoever_these_belong_to(adapter, kind, recwarn):
+    tensors, _ = adapter
+    found = read_tensors(kind(save(tensors, {"format": "pt"})))
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape", "dtype"])

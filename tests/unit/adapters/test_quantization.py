@@ -4,18 +4,21 @@ import pytest
 import torch
 from torch import nn
 
-from expert_kit.adapters import load_base
+from expert_kit.adapters import load_base, pick_dtype
 from expert_kit.adapters.quantization import Int4Linear, Int8Linear
 from expert_kit.errors import UsageError
 
 
 @pytest.mark.parametrize(("layer", "tolerance"), [(Int8Linear, 0.01), (Int4Linear, 0.12)])
 @pytest.mark.parametrize("bias", [False, True])
-def test_packed_layer_is_close_to_the_weight_it_stands_for(layer, tolerance, bias):
+@pytest.mark.parametrize("tokens", [5, 20])  # a few rows, and so many that int8 weights are expanded
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_packed_layer_is_close_to_the_weight_it_stands_for(layer, tolerance, bias, tokens, dtype):
     torch.manual_seed(0)
-    linear = nn.Linear(64, 96, bias=bias, dtype=torch.bfloat16)
-    x = torch.randn(2, 5, 64, dtype=torch.bfloat16)
+    linear = nn.Linear(64, 96, bias=bias, dtype=dtype)
+    x = torch.randn(2, tokens, 64, dtype=dtype)
     packed = layer(linear)
+    assert packed(x).dtype is dtype
     error = (packed(x).float() - linear(x).float()).norm() / linear(x).float().norm()
     assert error < tolerance
     # What the kernel computes is what the dequantised weight says.
@@ -46,6 +49,19 @@ def test_unknown_words_are_refused(tiny_folder, tiny_record, options, code):
     with pytest.raises(UsageError) as caught:
         load_base(tiny_folder, tiny_record, **options)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("has_units", [False, True])
+def test_the_number_type_follows_the_machine_and_the_format(tiny_folder, tiny_record, monkeypatch, has_units):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_units})
+    own = "bfloat16" if has_units else "float32"
+    assert load_base(tiny_folder, tiny_record, device="cpu").dtype == own
+    assert load_base(tiny_folder, tiny_record, device="cpu", quantization="int8").dtype == own
+    # The layers of bitsandbytes are made for bfloat16.
+    assert pick_dtype(device="cpu", quantization="bnb-8bit") == "bfloat16"
+    # What is asked for by name is what comes.
+    assert load_base(tiny_folder, tiny_record, device="cpu", dtype="float16").dtype == "float16"
+    assert pick_dtype("bfloat16", device="cpu") == "bfloat16"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="the extra quant is not installed")

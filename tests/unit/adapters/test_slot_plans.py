@@ -9,7 +9,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from expert_kit.adapters import LoraWeights, RowPlan, SlotTable, install_slots
-from expert_kit.adapters.plans import DensePass, StackedPass
+from expert_kit.adapters.plans import DensePass
+from expert_kit.adapters.stacked_pass import StackedPass
 
 SIZES = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "max_position_embeddings": 64, "pad_token_id": 0}  # fmt: skip
@@ -130,6 +131,17 @@ def test_one_token_a_row_takes_the_same_way(llama, batch):
     ids = IDS[:, :1]
     ours = llama.logits(RowPlan.of_slots([llama.mix(text) for text in batch]), ids)
     torch.testing.assert_close(ours, llama.expected(batch, ids), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [["a", "b"], ["a", "b", "c", "e"]], ids=["fused layers", "layers alone"])
+def test_rows_in_the_order_of_their_slots_take_the_short_way(pair, batch):
+    ids = IDS[: len(batch), :1]
+    plan = RowPlan.of_slots([pair.mix(text) for text in batch])
+    assert [one._straight for one in plan.passes] == [True]
+    torch.testing.assert_close(pair.logits(plan, ids), pair.expected(batch, ids), atol=1e-4, rtol=1e-4)
+    # The long way, which is taken for more tokens, gives the same.
+    longer = pair.logits(plan, IDS[: len(batch)])
+    torch.testing.assert_close(longer, pair.expected(batch, IDS[: len(batch)]), atol=1e-4, rtol=1e-4)
 
 
 def test_base_rows_are_the_bases_to_the_bit_and_nothing_is_left_active(pair):

@@ -30,7 +30,14 @@ def our_logits(tiny, adapters, ids=IDS):
         return tiny.model(ids).logits
 
 
-@pytest.mark.parametrize("options", [{}, {"rslora": True}, {"targets": ["q_proj", "v_proj"]}, {"r": 1, "alpha": 3}], ids=str)
+PATTERNS = {"rank_pattern": {"v_proj": 2, "layers.1.mlp.down_proj": 12}, "alpha_pattern": {"layers.0.self_attn.q_proj": 3, "up_proj": 20}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"rslora": True}, {"targets": ["q_proj", "v_proj"]}, {"r": 1, "alpha": 3}, PATTERNS, {**PATTERNS, "rslora": True}],
+    ids=str,
+)
 def test_one_adapter_gives_the_logits_of_peft(tmp_path, tiny_folder, tiny, options):
     folder = write_adapter(tmp_path / "a", tiny_folder, **options)
     ours = our_logits(tiny, [load(folder, tiny)] * 3)

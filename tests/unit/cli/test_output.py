@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.cli.output import emit_table, set_up_streams, show_error, terminal_safe, write_whole
+from expert_kit.cli.output import counted, emit_table, set_up_streams, show_error, terminal_safe, write_whole
 from expert_kit.errors import CapacityError, RecipeError
 
 
@@ -72,3 +72,7 @@ def test_a_file_that_cannot_be_written_is_a_typed_error_and_leaves_nothing(tmp_p
     with pytest.raises(CapacityError, match="cannot write"):
         write_whole(tmp_path / "taken", "text")
     assert os.listdir(tmp_path) == ["taken"] or sorted(os.listdir(tmp_path)) == ["home", "taken"]
+
+
+def test_things_are_counted_in_their_number() -> None:
+    assert [counted(number, "finding") for number in (0, 1, 2)] == ["0 findings", "1 finding", "2 findings"]

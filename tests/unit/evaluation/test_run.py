@@ -3,7 +3,19 @@ import json
 import pytest
 
 from expert_kit.errors import DataError, UnknownNameError
-from expert_kit.evaluation import TASKS, Suite, Verdict, build_report, markdown_table, run_suite, task, wilson
+from expert_kit.evaluation import (
+    TASKS,
+    Case,
+    Score,
+    Suite,
+    Verdict,
+    build_report,
+    markdown_table,
+    oracle_scores,
+    run_suite,
+    task,
+    wilson,
+)
 from expert_kit.inference import ExpertEngine
 from tests.support.encoders import FakeEncoder
 from tests.support.tiny_model import write_adapter
@@ -46,6 +58,15 @@ def test_a_limit_takes_the_first_rows(engine, suite):
     assert [case.id for case in run_suite(engine, suite, None, limit=2).cases] == ["r0", "r1"]
 
 
+def test_rows_that_name_a_group_are_counted_by_it(engine, suite):
+    kinds = ((0, {"group": "b"}), (10**6, {"group": "b"}), (0, {"group": "a"}), (0, {}))
+    rows = [{"prompt": "say", "completion": "x", "least": least, **group} for least, group in kinds]
+    suite.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    score = run_suite(engine, suite, None)
+    assert score.groups() == {"a": (1, 1), "b": (1, 2)}
+    assert score.to_json()["groups"] == {"a": (1, 1), "b": (1, 2)}
+
+
 def test_a_row_with_a_line_separator_in_its_text_is_one_row(engine, suite):
     row = {"prompt": "say\u2028x\u0085y", "completion": "x", "least": 0}
     suite.path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -79,3 +100,14 @@ def test_unknown_tasks_and_bad_files_are_typed_errors(engine, suite, tmp_path):
             run_suite(engine, suite, None)
     with pytest.raises(DataError, match="cannot read"):
         run_suite(engine, Suite("none", tmp_path / "none", "length"), None)
+
+
+def test_the_oracle_takes_what_base_or_one_expert_alone_gets_right():
+    def score(experts, right):
+        cases = tuple(Case(str(at), "p", "a", "e", mark == "+", "") for at, mark in enumerate(right))
+        return Score("s", experts, right.count("+"), len(right), "0" * 64, cases)
+
+    scores = [score("base", "+---"), score("a/b", "-+--"), score("mix:a/b@1+a/c@1", "--+-"), score("auto", "---+")]
+    (found,) = oracle_scores(scores)
+    assert (found.experts, found.passed, [case.ok for case in found.cases]) == ("oracle", 2, [True, True, False, False])
+    assert oracle_scores(scores[2:]) == []

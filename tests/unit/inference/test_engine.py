@@ -383,4 +383,5 @@ def test_a_quantized_base_with_an_expert_is_the_dequantized_one_with_it(tiny_fol
             slots = ((engine._source.acquire(one).slot, 1.0),) if one else ()
             with torch.inference_mode(), RowPlan.of_slots([slots]).active():
                 logits.append(engine.base.model(ids).logits)
-        torch.testing.assert_close(*logits, atol=2e-2, rtol=2e-2)
+        # The packed kernels read and write bfloat16.
+        assert (logits[0] - logits[1]).norm() < 0.02 * logits[1].norm()

@@ -127,6 +127,23 @@ def test_a_pinned_adapter_stays_without_references():
     assert held.digests == (digest("b"),)
 
 
+def test_a_pin_is_its_owners():
+    held = cache(1)
+    visit(held, digest("a"), adapter)
+    for pinned in (True, True, False):
+        held.pin(digest("a"), pinned)
+    with pytest.raises(CapacityError):
+        held.acquire(digest("b"), adapter)
+    for _ in range(2):
+        held.pin(digest("a"), pinned=False)
+    held.pin(digest("a"))
+    with pytest.raises(CapacityError):
+        held.acquire(digest("b"), adapter)
+    held.pin(digest("a"), pinned=False)
+    visit(held, digest("b"), adapter)
+    assert held.digests == (digest("b"),)
+
+
 def test_what_lost_its_slot_comes_back_with_one_copy_and_unchanged():
     held = cache(1, parked=2)
     for at, name in enumerate("abc"):

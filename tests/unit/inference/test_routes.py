@@ -51,3 +51,24 @@ def test_experts_for_another_base_are_no_candidates(registry, tmp_path):
     other = tiny_base("other", linears=tiny_linears(hidden=16))
     assert Routes(registry, other, FakeEncoder()).decide("sql question number 2").reason == "empty"
     assert Routes(registry, tiny_base(), FakeEncoder()).decide("sql question number 2").scores
+
+
+def test_a_large_router_is_stale_after_a_change_until_it_is_fitted_and_says_so(registry, tmp_path, monkeypatch):
+    for topic in ("sql", "cooking"):
+        folder = tmp_path / topic
+        folder.mkdir()
+        archive = build_expert(folder, name=f"acme/{topic}", examples=example_rows(fit=12, validate=12, topic=topic))
+        registry.install(archive, bases=[tiny_base()], unsafe_allow_unsigned=True)
+    encoder = FakeEncoder()
+    assert Routes(registry, None, encoder).decide("sql question number 3").calibrated
+    monkeypatch.setattr("expert_kit.inference.routes.QUICK_FIT", 0)
+    install(registry, tmp_path / "new", "acme/garden", "garden")
+    routes = Routes(registry, None, encoder)
+    stale = routes.decide("sql question number 3")
+    assert (stale.calibrated, stale.p_right) == (False, None)
+    assert "expert-kit router fit" in stale.notes[0]
+    assert stale.experts[0].name == "acme/sql"
+    encoder.embedded.clear()
+    routes.fit()
+    assert not {text for text in encoder.embedded if text.startswith(("sql", "cooking"))}
+    assert Routes(registry, None, encoder).decide("sql question number 3").calibrated

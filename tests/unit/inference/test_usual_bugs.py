@@ -14,6 +14,7 @@ from expert_kit.inference import ExpertEngine
 from expert_kit.registry import Registry
 from tests.support.builders import build_expert, tiny_spec
 from tests.support.encoders import FakeEncoder
+from tests.support.kinds import write_ia3, write_prefix, write_prompt
 from tests.support.tiny_model import write_adapter, write_tiny_model
 
 
@@ -159,6 +160,15 @@ def test_b11_a_small_rank_beside_a_large_one_costs_its_own(engine, adapters):
         sizes.append(engine.stats()["adapter_bytes"] - before)
     assert sizes[0] == sizes[1]  # ranks 4 and 8 are one class
     assert sizes[2] == 2 * sizes[1]
+
+
+def test_b12_scales_and_soft_prompts_have_rows_of_their_own_too(engine, adapters, tiny_folder, tmp_path):
+    experts = [adapters[0], write_ia3(tmp_path / "ia3", tiny_folder), None, write_prompt(tmp_path / "prompt", tiny_folder)]
+    experts.append(write_prefix(tmp_path / "prefix", tiny_folder))
+    alone = [text(engine, expert) for expert in experts]
+    together = engine.generate(["first prompt"] * len(experts), experts, max_new_tokens=12)
+    assert [one.text for one in together] == alone
+    assert len(set(alone)) == len(experts)
 
 
 def test_b13_an_expert_installed_while_the_engine_runs_is_there(engine, install):

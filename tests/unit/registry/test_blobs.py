@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import mmap
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from expert_kit.errors import CapacityError, DigestMismatchError, RegistryError
-from expert_kit.names import sha256_digest
+from expert_kit.errors import BlobDigestError, CapacityError, DigestMismatchError, RegistryError
+from expert_kit.names import Digest, sha256_digest
 from expert_kit.registry import bases_dir, cache_dir, keys_dir
 from expert_kit.registry.blobs import BlobStore
 from expert_kit.registry.database import Database
@@ -58,6 +60,60 @@ def test_two_members_of_equal_content_share_one_blob(tmp_path: Path) -> None:
                 sink.write(DATA)
         stage.link_all()
     assert list(store.digests()) == [DIGEST]
+
+
+SIZES = (0, 1, 4097, (2 << 20) - 1, 2 << 20, (2 << 20) + 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_read_apart_is_the_same_and_belongs_to_the_reader(tmp_path: Path, size: int) -> None:
+    store, data = BlobStore(tmp_path), b"01234567" * (size // 8) + b"x" * (size % 8)
+    digest = put(store, data)
+    read = store.read_apart(digest)
+    assert read == data == store.read(digest)
+    read[:1] = b"!"[:size]
+    assert store.read_apart(digest) == data
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data + b"x", lambda data: data[:-1] + b"?", lambda data: b""])
+def test_a_damaged_blob_is_not_read_apart(tmp_path: Path, size: int, damage: Callable[[bytes], bytes]) -> None:
+    store, data = BlobStore(tmp_path), b"a" * size
+    digest = put(store, data)
+    store.path(digest).chmod(0o644)
+    store.path(digest).write_bytes(damage(data))
+    with pytest.raises(BlobDigestError, match="does not have the bytes"):
+        store.read_apart(digest)
+
+
+def test_a_blob_that_is_missing_or_a_link_is_not_read_apart(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    path = store.path(put(store, DATA))
+    path.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(BlobDigestError, match="cannot be read"):
+            store.read_apart(DIGEST)
+        path.unlink(missing_ok=True)
+        path.symlink_to(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("advice", [None, OSError(22, "Invalid argument")])
+def test_a_system_without_large_pages_reads_as_well(tmp_path: Path, advice: OSError | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if advice is None:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    else:
+        monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 1 << 30, raising=False)  # a system call that fails
+    store, data = BlobStore(tmp_path), b"ab" * (1 << 20)
+    assert store.read_apart(put(store, data)) == data
+
+
+def put(store: BlobStore, data: bytes) -> Digest:
+    digest = sha256_digest(data)
+    with store.stage() as stage:
+        with stage.open(digest, len(data)) as sink:
+            sink.write(data)
+        stage.link_all()
+    return digest
 
 
 def test_a_missing_blob_is_not_sound(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.errors import RegistryError
+from expert_kit.errors import ArchiveError, RegistryError
 from expert_kit.registry import index
+from expert_kit.registry.candidates import Candidate
 from expert_kit.registry.index import read_index, unique_candidates
 from tests.unit.registry.conftest import Publisher
 
@@ -45,6 +46,16 @@ def test_the_second_reading_opens_only_what_has_changed(folder: Path, tmp_path: 
     (folder / "bad.expert").unlink()
     assert len(read_index([folder], cache).bad) == 0
     assert opened == ["acme.plain-1.0.0.expert"]
+
+
+def test_what_could_not_be_opened_is_tried_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> Candidate:
+        raise ArchiveError("Permission denied", code="archive_unreadable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "read_candidate", closed)
+        assert len(read_index([folder], tmp_path / "cache").bad) == 3
+    assert len(read_index([folder], tmp_path / "cache").candidates) == 2  # chmod changes neither size nor time
 
 
 @pytest.mark.parametrize("spoil", [b"", b"[]", b"{", b'{"schema": 1, "archives": {}}', None])

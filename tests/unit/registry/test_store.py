@@ -6,13 +6,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from expert_kit.errors import BlobDigestError, CapacityError, ExpertNotFoundError, RegistryError
-from expert_kit.names import sha256_digest
-from expert_kit.registry import Registry, home, registry_dir
+from expert_kit.names import ExpertRef, sha256_digest
+from expert_kit.registry import Query, Registry, home, registry_dir
+from expert_kit.registry.rows import insert
 from tests.unit.registry.conftest import BASE, Publisher
 
 
@@ -235,6 +239,21 @@ def test_the_database_is_written_ahead_and_synchronised(trusting: Registry, arch
         assert connection is not None
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_everything_is_listed_in_the_order_in_which_a_part_of_it_is(registry: Registry, publisher: Publisher) -> None:
+    """All of it is sorted here, a part by the database."""
+    options: dict[str, Any] = {"bases": [BASE], "unsafe_allow_unsigned": True}
+    model = registry.install(publisher.build(name="acme/b", signed=False), **options)
+    names = ("acme-x/a", "acme/a", "acme/a-b", "acme/a0", "acme0/a", "acme/b", "ac/z")
+    with registry.database.writing() as connection:
+        for number, (name, version) in enumerate(product(names, ("2.0.0", "10.0.0"))):
+            ref = ExpertRef.parse(f"{name}@{version}")
+            insert(connection, replace(model, ref=ref, identity=sha256_digest(str(number).encode())))
+    everything = registry.find(Query())
+    assert [one.ref for one in everything] == [str(expert.ref) for expert in registry.list()]
+    for count in (1, 5, 15, 16):
+        assert registry.find(Query(limit=count)) == everything[:count]
 
 
 # Start-up

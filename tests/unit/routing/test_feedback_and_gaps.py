@@ -22,6 +22,30 @@ def test_the_last_word_about_a_prompt_and_an_expert_counts(tmp_path: Path) -> No
     assert told(rows) == {"sum the orders": ("ns/sql",), "tell a joke": ()}
 
 
+def test_a_later_remark_takes_back_what_it_contradicts(tmp_path: Path) -> None:
+    store = FeedbackStore(tmp_path)
+    store.add("hello there", "right", "ns/sql")
+    store.add(" hello\n there ", "base")
+    assert [(row.text, row.verdict) for row in store.all()] == [("hello there", "base")]
+    assert (approved(store.all(), "ns/sql"), refused(store.all()), told(store.all())) == ((), ("hello there",), {"hello there": ()})
+    store.add("hello there", "right", "ns/sql")
+    store.add("hello there", "right", "ns/cron")
+    assert (approved(store.all(), "ns/sql"), approved(store.all(), "ns/cron")) == ((), ("hello there",))
+    assert (refused(store.all()), told(store.all())) == ((), {"hello there": ("ns/cron",)})
+
+
+def test_wrong_takes_back_right_for_the_same_expert_only(tmp_path: Path) -> None:
+    store = FeedbackStore(tmp_path)
+    store.add("sum", "right", "ns/a")
+    store.add("sum", "wrong", "ns/b")
+    assert (approved(store.all(), "ns/a"), refused(store.all()), told(store.all())) == (("sum",), (), {"sum": ("ns/a",)})
+    store.add("sum", "wrong", "ns/a")
+    assert (approved(store.all(), "ns/a"), refused(store.all()), told(store.all())) == ((), ("sum",), {})
+    store.add("tell a joke", "base")
+    store.add("tell a joke", "wrong", "ns/a")
+    assert told(store.all()) == {"tell a joke": ()}
+
+
 def test_a_prompt_that_is_wrong_for_one_and_right_for_another_is_not_refused(tmp_path: Path) -> None:
     store = FeedbackStore(tmp_path)
     store.add("sum", "wrong", "ns/a")

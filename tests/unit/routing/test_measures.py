@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score, roc_auc_score
 
-from expert_kit.routing.fusion import fit_fusion, log_loss, probabilities, rescaled
+from expert_kit.routing.fusion import fit_fusion, log_loss, probabilities
 from expert_kit.routing.logistic import Basis, fit_one_against_rest, fit_softmax, log_softmax
 from expert_kit.routing.measures import (
     auroc,
@@ -90,8 +90,7 @@ def test_a_useless_router_gets_no_weight_and_the_temperature_is_found(several: b
     noise = RANDOM.standard_normal((600, 5)).astype(np.float32)
     fusion = fit_fusion({"good": 10 * good, "noise": noise}, targets, several)
     assert fusion.shares({"good": 10 * good, "noise": noise}).get("noise", 0) < 0.1
-    again = rescaled(fusion, {"good": 10 * good, "noise": noise}, targets)
-    logits = again.logits({"good": 10 * good, "noise": noise})
+    logits = fusion.logits({"good": 10 * good, "noise": noise})
     for factor in (0.7, 1.4):
         assert log_loss(logits, targets, several) <= log_loss(factor * logits, targets, several) + 1e-3
     chances = probabilities(logits, several)

@@ -78,6 +78,7 @@ def test_a_rule_for_an_expert_that_is_not_installed_decides_nothing(tmp_path: Pa
     found = _outcome(tmp_path, _rule("gone", 'contains = "x"', 'expert = "ns/absent"'), "x")
     assert found.forced is None
     assert found.fired[0].effect == "no_such_expert"
+    assert found.notes == ("rule 'gone' (line 1) does nothing: no installed expert for this base is called ns/absent",)
 
 
 def test_a_slow_regular_expression_is_stopped_and_said(tmp_path: Path) -> None:

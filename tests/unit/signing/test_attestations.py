@@ -111,6 +111,7 @@ def test_what_would_be_refused_is_not_signed(key: PrivateKey, kind: str, predica
     with pytest.raises(SignatureError) as caught:
         attest(IDENTITY, "x", kind, predicate, key)
     assert caught.value.code == "attestation_invalid"
+    assert "ask the one" not in caught.value.hint
 
 
 def test_a_line_is_added_once(key: PrivateKey) -> None:
@@ -138,6 +139,7 @@ def test_a_report_with_an_impossible_share_is_refused(change: dict[str, Any]) ->
     with pytest.raises(SignatureError) as caught:
         eval_predicate([{"suite": "gsm8k", "metric": "accuracy", "n": 20, "expert": 0.3, **change}])
     assert caught.value.code == "attestation_invalid"
+    assert "expert-kit eval" in caught.value.hint
 
 
 @pytest.mark.parametrize("rows", [[{}], [1], [{"suite": "gsm8k"}]])

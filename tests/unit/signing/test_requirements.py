@@ -48,7 +48,7 @@ def test_a_requirement_is_met_by_the_attestation_that_says_so(wanted: str, attes
 @pytest.mark.parametrize(
     "text",
     ["", "eval", "eval:", "eval:gsm8k>0.3", "eval:gsm8k>=", "eval:gsm8k>=.3", "eval:gsm8k>=0.1234567", "eval:gsm8k@sha256:abc", "trust",
-     "eval:gsm8k>=-1", "eval: gsm8k", "provenance ", "eval:gsm8k>=0.3@"],
+     "eval:gsm8k>=-1", "eval:gsm8k>=2", "eval:gsm8k>=1.000001", "eval: gsm8k", "provenance ", "eval:gsm8k>=0.3@"],
 )  # fmt: skip
 def test_what_is_no_requirement_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="require"):

@@ -162,3 +162,11 @@ def test_the_store_keeps_what_was_received_and_refuses_what_is_damaged(tmp_path:
         store.get("acme")
     store.path("acme").rename(store.path("ACME"))
     assert list(store.all()) == []
+
+
+def test_no_date_is_too_late_to_be_compared() -> None:
+    last = datetime(9999, 12, 31, tzinfo=UTC)
+    late = extended(None, "acme", issued=last - DAY, expires=last)
+    assert not late.is_stale(NOW, 3650)
+    assert not late.is_stale(last, 1)
+    assert not late.is_stale(NOW, 3_000_000)

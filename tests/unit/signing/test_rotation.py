@@ -182,6 +182,7 @@ def test_missing_signatures_are_counted_for_both_sides() -> None:
     assert missing_signatures(sign_root(unsigned, OLD), FIRST) == (0, 2)
     assert missing_signatures(sign_root(sign_root(unsigned, NEW), OLD_2), FIRST) == (1, 0)
     assert missing_signatures(FIRST, None) == (0, 0)
+    assert missing_signatures(root(root_keys=(OLD, OLD_2), root_threshold=2), None) == (0, 2)
 
 
 def test_keys_come_back_as_they_went_in() -> None:
@@ -196,3 +197,19 @@ def test_the_digest_is_that_of_the_file() -> None:
 
     assert root_digest(FIRST) == "sha256:" + hashlib.sha256(FIRST).hexdigest()
     assert END - timedelta(days=1) < TrustedRoot.read(FIRST).expires
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"publisher": "a b"}, "'a b' is no namespace"),
+        ({"root_threshold": 5}, "the threshold of the root keys is 5, and their number is 1"),
+        ({"threshold": 2}, "the threshold of the keys that sign packages is 2, and their number is 1"),
+        ({"keys": ()}, "the threshold of the keys that sign packages is 1, and their number is 0"),
+    ],
+)
+def test_whoever_makes_an_impossible_root_is_told_what_to_change(wanted: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExpertKitError) as caught:
+        root(**wanted)
+    assert (caught.value.code, caught.value.message) == ("root_invalid", f"root: {message}")
+    assert "ask the publisher" not in caught.value.hint

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,8 @@ def test_a_scope_is_a_name_or_a_namespace(tmp_path: Path, scope: str) -> None:
         '[default]\nlevel = "lax"',
         '[default]\ntofu = "always"',
         "[default]\nmax_stale_days = 0",
+        "[default]\nmax_stale_days = 3651",
+        '[[policy]]\nscope = "acme/*"\nmax_stale_days = 3000000',
         '[[policy]]\nscope = "acme/*"\nroot = "sha256:abc"',
         '[default]\nroot = "sha256:..."',
         f'[[policy]]\nscope = "acme/*"\nkeys = ["{A}"]\nroot = "{B}"',
@@ -111,6 +114,7 @@ def test_a_scope_is_a_name_or_a_namespace(tmp_path: Path, scope: str) -> None:
         '[[policy]]\nlevel = "strict"',
         '[[policy]]\nscope = "acme/*"\nrequire = ["reputation"]',
         '[[policy]]\nscope = "acme/*"\nrequire = ["eval:"]',
+        '[[policy]]\nscope = "acme/*"\nrequire = ["eval:x>=2"]',
         '[[policy]]\nscope = "acme/*"\nrequire = [1]',
         '[[policy]]\nscope = "acme/*"\nattesters = ["sha256:abc"]',
         '[[policy]]\nscope = "acme/*"\nkeys = ["sha256:abc"]',
@@ -367,3 +371,15 @@ tofu = "ask"
     assert trust.admit("acme/sql", (A,)).signers == (A,)
     trust.trust("acme/*", A)
     assert trust.path.read_text() == text
+
+
+@pytest.mark.parametrize("day", ["", "2020-13-45", "31.12.2031", "2026-01-30"])
+def test_a_last_day_is_a_day_that_is_not_over(tmp_path: Path, day: str) -> None:
+    trust = TrustStore(tmp_path, now=lambda: datetime(2026, 1, 31, 12, tzinfo=UTC))
+    with pytest.raises(SignatureError) as caught:
+        trust.trust("acme/*", A, expires=day)
+    assert caught.value.code == "trust_invalid"
+    assert "YYYY-MM-DD" in caught.value.hint
+    assert trust.list() == []
+    assert trust.trust("acme/*", A, expires="2026-01-31").expires == {A: "2026-01-31"}
+    assert trust.trust("acme/*", A).expires == {A: "2026-01-31"}

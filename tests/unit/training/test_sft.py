@@ -405,7 +405,7 @@ def test_auto_takes_the_type_of_the_base_and_the_command_loads_what_the_machine_
     from expert_kit.adapters import prefers_bfloat16
 
     recipe = load_recipe(write_recipe(tmp_path / "recipe", bf16="auto"))
-    assert sft_module._arguments(recipe, tmp_path, tiny).bf16 is (tiny.model.dtype == torch.bfloat16)
+    assert sft_module._options(recipe, tmp_path, tiny)["bf16"] is (tiny.model.dtype == torch.bfloat16)
     for known in (True, False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=known: {"amx_bf16": known})
         assert prefers_bfloat16("cpu") is known

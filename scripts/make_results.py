@@ -1,0 +1,221 @@
+"""Measures every shipped expert on every recipe's tests; writes recipes/results.json and the tables of recipes/README.md.
+
+    python scripts/make_results.py --work FOLDER [--limit 400] [--siblings-limit 100] [--only sql,cron] [--eval-yaml] [--show]
+
+Every cell of the matrix is a file in the work folder, made once: after an interruption, or with other options, only what is missing
+or has changed is run. Two processes may share the folder with different --only. The experts of experts/ are packed and installed into
+a home of the work folder; base models come from the user's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock
+from results_numbers import BASE, HANDWRITTEN, MAIN, ROUTED, Domain, eval_rows, results_of, tables
+
+from expert_kit.archive import load_source, package
+from expert_kit.base_models import BaseStore
+from expert_kit.cli.suites import open_tests
+from expert_kit.evaluation import Suite, read_general_text, run_general, run_suite
+from expert_kit.inference import ExpertEngine
+from expert_kit.registry import Registry, bases_dir, registry_dir
+from expert_kit.whole_file import replace_whole
+
+ROOT = Path(__file__).resolve().parents[1]
+MARKS = ("<!-- results -->", "<!-- /results -->")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A domain with what is run."""
+
+    domain: Domain
+    suites: Sequence[Suite]
+    digests: dict[str, str]
+    """Of the suites' files."""
+    parts: str
+    """Digest of weights and grammar, which decide the answers."""
+    base: str
+
+
+def main() -> None:
+    """Run what is missing, then write what is known."""
+    options = _options()
+    names = sorted(path.parent.name for path in ROOT.glob("experts/*/expert.yaml"))
+    tested = [_tested(name) for name in names]
+    _install_all(tested, options.work)
+    wanted = [one for one in tested if options.only is None or one.domain.name in options.only]
+    with ExpertEngine.from_pretrained(tested[0].base, device=options.device, dtype=options.dtype) as engine:
+        _run(engine, wanted, tested, options)
+    found = [_collected(one, tested, options) for one in tested]
+    missing = [one.name for one in found if not {MAIN, HANDWRITTEN} <= one.runs.keys()]
+    if missing:
+        print(f"not written yet: cells of {', '.join(missing)} are missing; run it again without --only")
+        return
+    if options.show:
+        print(tables(found))
+        return
+    _write(found, tested, options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--work", type=Path, default=ROOT / ".results", help="where the cells are kept (default: .results)")
+    parser.add_argument("--limit", type=int, help="only the first rows of every test set")
+    parser.add_argument("--siblings-limit", type=int, help="the same for experts on tests of others")
+    parser.add_argument("--only", type=lambda text: text.split(","), help="run the tests of these domains, comma separated")
+    parser.add_argument("--eval-yaml", action="store_true", help="write the results into experts/NAME/eval.yaml too")
+    parser.add_argument("--show", action="store_true", help="print the tables and write nothing")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--batch-size", type=int, default=16)
+    return parser.parse_args()
+
+
+def _tested(name: str) -> Tested:
+    source = load_source(ROOT / "experts" / name) if (ROOT / "experts" / name / "eval.yaml").is_file() else None
+    described = yaml.safe_load((ROOT / "experts" / name / "expert.yaml").read_text(encoding="utf-8"))
+    recipe, suites = open_tests(ROOT / "recipes" / name)
+    digests = {suite.name: hashlib.sha256(suite.path.read_bytes()).hexdigest() for suite in suites}
+    adapter = source.adapter if source else ROOT / "experts" / name / described["adapter"]
+    files = [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"]
+    files += [ROOT / "experts" / name / described["grammar"]] if "grammar" in described else []
+    parts = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+    return Tested(Domain(name, described["name"]), suites, digests, parts, recipe.model_name_or_path)
+
+
+def _install_all(tested: Sequence[Tested], work: Path) -> None:
+    """Pack and install into the work folder's home what is not there as it is now; from then on that is the home."""
+    bases = bases_dir().resolve()
+    home = work.resolve() / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / "home.lock"):
+        if not (home / "bases").exists():
+            (home / "bases").symlink_to(bases)
+        os.environ["EXPERT_KIT_HOME"] = str(home)
+        state, now = home / "installed.json", {one.domain.name: one.parts for one in tested}
+        if state.is_file() and json.loads(state.read_text()) == now:
+            return
+        shutil.rmtree(registry_dir(), ignore_errors=True)
+        records, registry = BaseStore(bases_dir()).records(), Registry(registry_dir())
+        for one in tested:
+            source = work / "source" / one.domain.name
+            shutil.rmtree(source, ignore_errors=True)
+            shutil.copytree(ROOT / "experts" / one.domain.name, source)
+            # What is measured now does not depend on what was measured before.
+            described = yaml.safe_load((source / "expert.yaml").read_text(encoding="utf-8"))
+            described.pop("eval", None)
+            (source / "expert.yaml").write_text(yaml.safe_dump(described, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            registry.install(package(source, work, records), bases=records, unsafe_allow_unsigned=True)
+        state.write_text(json.dumps(now))
+
+
+def _run(engine: ExpertEngine, wanted: Sequence[Tested], everyone: Sequence[Tested], options: argparse.Namespace) -> None:
+    text = read_general_text()
+    for one in everyone:
+        if one not in wanted:
+            continue
+        for choice, experts in ((BASE, None), ("expert", one.domain.expert)):
+            path, key = _general_cell(one, choice, text.sha256, options)
+            if not _known(path, key):
+                score = run_general(engine, text, experts, choice)
+                _keep(path, {"key": key, "perplexity": score.perplexity, "tokens": score.tokens})
+    for one, suite, choice in _cells(wanted, everyone):
+        path, key, limit = _cell(one, suite, choice, everyone, options)
+        known = _known(path, key)
+        rows = sum(1 for line in suite.path.read_bytes().split(b"\n") if line.strip())
+        if known and len(known["rows"]) >= min(limit or rows, rows):
+            continue
+        start = time.monotonic()
+        names = {BASE: None, ROUTED: "auto", **{other.domain.name: other.domain.expert for other in everyone}}
+        score = run_suite(engine, suite, names[choice], batch_size=options.batch_size, limit=limit)
+        answers = [{"id": case.id, "answer": case.answer, "reason": case.reason} for case in score.cases]
+        _keep(path, {"key": key, "rows": "".join("01"[case.ok] for case in score.cases), "answers": answers})
+        seconds = time.monotonic() - start
+        print(f"{one.domain.name} {suite.name}, {choice}: {score.passed} of {score.total}, {seconds:.0f} s", flush=True)
+
+
+def _cells(wanted: Sequence[Tested], everyone: Sequence[Tested]) -> Iterator[tuple[Tested, Suite, str]]:
+    """What matters most first: everybody at home, then the router, then everybody abroad."""
+    for choices in (lambda one: [one.domain.name, BASE], lambda _: [ROUTED],
+                    lambda one: [other.domain.name for other in everyone if other is not one]):  # fmt: skip
+        yield from ((one, suite, choice) for one in wanted for suite in one.suites for choice in choices(one))
+
+
+def _cell(one: Tested, suite: Suite, choice: str, everyone: Sequence[Tested], options: argparse.Namespace) -> tuple[Path, str, int | None]:
+    """File of a cell, what it must have been made from, and its rows at most."""
+    parts = {other.domain.name: other.parts for other in everyone}
+    made = json.dumps([parts]) if choice == ROUTED else parts.get(choice, "")
+    key = f"{one.digests[suite.name]} {suite.max_new_tokens} {hashlib.sha256(made.encode()).hexdigest()} {one.base} {options.dtype}"
+    is_sibling = choice not in (BASE, ROUTED, one.domain.name)
+    limits = [limit for limit in (options.limit, options.siblings_limit if is_sibling else None) if limit is not None]
+    return options.work / "cells" / f"{one.domain.name}.{suite.name}.{choice}.json", key, min(limits, default=None)
+
+
+def _general_cell(one: Tested, choice: str, text: str, options: argparse.Namespace) -> tuple[Path, str]:
+    made = one.parts if choice != BASE else ""
+    name = f"{one.domain.name}.general" if choice != BASE else BASE
+    return options.work / "cells" / f"general.{name}.json", f"{text} {made} {one.base} {options.dtype}"
+
+
+def _known(path: Path, key: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return found if found is not None and found["key"] == key else None
+
+
+def _keep(path: Path, cell: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_whole(path, (json.dumps(cell, ensure_ascii=False, indent=1) + "\n").encode(), mode=0o644)
+
+
+def _collected(one: Tested, everyone: Sequence[Tested], options: argparse.Namespace) -> Domain:
+    """What the cells say; a suite of which one is missing is left out."""
+    runs: dict[str, dict[str, str]] = {}
+    for suite in one.suites:
+        found: dict[str, str] = {}
+        for choice in (BASE, ROUTED, *(other.domain.name for other in everyone)):
+            path, key, limit = _cell(one, suite, choice, everyone, options)
+            if known := _known(path, key):
+                found[choice] = known["rows"][:limit]
+        if len(found) == len(everyone) + 2:
+            runs[suite.name] = found
+    cells = {choice: _known(*_general_cell(one, choice, read_general_text().sha256, options)) for choice in (BASE, "expert")}
+    perplexity = {choice: cell["perplexity"] for choice, cell in cells.items() if cell is not None}
+    return replace(one.domain, runs=runs, perplexity=perplexity if len(perplexity) == 2 else {}, command=_command(everyone, options))
+
+
+def _command(everyone: Sequence[Tested], options: argparse.Namespace) -> str:
+    given = {"--limit": options.limit, "--siblings-limit": options.siblings_limit}
+    return " ".join(["python scripts/make_results.py", *(f"{name} {value}" for name, value in given.items() if value is not None)])
+
+
+def _write(found: Sequence[Domain], tested: Sequence[Tested], options: argparse.Namespace) -> None:
+    text = json.dumps({domain.name: results_of(domain) for domain in found}, indent=2) + "\n"
+    replace_whole(ROOT / "recipes" / "results.json", text.encode(), mode=0o644)
+    page = ROOT / "recipes" / "README.md"
+    before, start, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not start or not end:
+        raise SystemExit(f"{page} has no {' ... '.join(MARKS)}")
+    replace_whole(page, f"{before}{start}\n{tables(found)}\n{end}{after}".encode(), mode=0o644)
+    for domain, one in zip(found, tested, strict=True) if options.eval_yaml else ():
+        cell = _known(*_general_cell(one, "expert", read_general_text().sha256, options))
+        rows = eval_rows(domain, one.digests, cell["tokens"] if cell else 0)
+        head = f"# expert-kit eval experts/{domain.name}/adapter --recipe recipes/{domain.name}\n"
+        path = ROOT / "experts" / domain.name / "eval.yaml"
+        replace_whole(path, (head + yaml.safe_dump(rows, sort_keys=False)).encode(), mode=0o644)
+
+
+if __name__ == "__main__":
+    main()

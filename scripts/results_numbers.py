@@ -1,0 +1,128 @@
+"""From single answers, right or wrong, to the numbers and tables that are published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from expert_kit.evaluation import wilson
+
+BASE, ROUTED = "base", "routed"
+MAIN, HANDWRITTEN = "generated", "handwritten"
+Rows = str
+"""``1`` for a right answer and ``0`` for a wrong one, in the order of the test set."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One expert and its recipe's tests."""
+
+    name: str
+    """As in ``experts/NAME`` and ``recipes/NAME``."""
+    expert: str
+    """As it is installed."""
+    runs: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
+    """Suite -> choice -> rows; choices are ``base``, ``routed`` and names of domains. Siblings may have fewer rows."""
+    perplexity: Mapping[str, float] = field(default_factory=dict)
+    """Of general text: ``base`` and ``expert``."""
+    command: str = ""
+
+
+def share(rows: Rows) -> dict[str, Any]:
+    """Right answers of all, with the 95 % interval."""
+    found, total = rows.count("1"), len(rows)
+    return {"n": total, "accuracy": round(found / total, 4), "interval": [round(bound, 4) for bound in wilson(found, total)]}
+
+
+def results_of(domain: Domain) -> dict[str, Any]:
+    """The entry of ``results.json``: the generated tests, and under ``handwritten`` the same about the others."""
+    suites = {suite: _suite(domain, runs) for suite, runs in domain.runs.items()}
+    found: dict[str, Any] = {"suite": MAIN, **suites[MAIN], HANDWRITTEN: suites[HANDWRITTEN]["expert"] | suites[HANDWRITTEN]}
+    found |= {suite: numbers for suite, numbers in suites.items() if suite not in (MAIN, HANDWRITTEN)}
+    if domain.perplexity:
+        base, own = domain.perplexity[BASE], domain.perplexity["expert"]
+        found["general_text"] = {"perplexity_base": round(base, 4), "perplexity_expert": round(own, 4), "ratio": round(own / base, 4)}
+    return found | {"command": domain.command}
+
+
+def _suite(domain: Domain, runs: Mapping[str, Rows]) -> dict[str, Any]:
+    siblings = {name: rows for name, rows in runs.items() if name not in (BASE, ROUTED, domain.name)}
+    found: dict[str, Any] = {"n": len(runs[domain.name]), "base": share(runs[BASE]), "expert": share(runs[domain.name])}
+    if siblings:
+        best = max(siblings, key=lambda name: siblings[name].count("1") / len(siblings[name]))
+        found["best_sibling"] = {"expert": best, **share(siblings[best])}
+    found["wins_at_home"] = all(_beats(runs[domain.name], rows) for rows in (runs[BASE], *siblings.values()))
+    if ROUTED in runs:
+        found["routed"] = share(runs[ROUTED])
+        # Siblings may have been run on the first rows only; what the router reaches of the oracle is counted on the same rows.
+        oracle = _oracle([rows for name, rows in runs.items() if name != ROUTED])
+        found["oracle"] = share(oracle)
+        routed = runs[ROUTED][: len(oracle)].count("1")
+        found["routed_of_oracle"] = round(routed / oracle.count("1"), 4) if "1" in oracle else None
+    return found
+
+
+def _beats(rows: Rows, others: Rows) -> bool:
+    """More right answers, on the rows that both have."""
+    return rows[: len(others)].count("1") > others[: len(rows)].count("1")
+
+
+def _oracle(runs: Sequence[Rows]) -> Rows:
+    """Rows that the base or any expert gets right, over those that all have."""
+    return "".join("1" if "1" in answers else "0" for answers in zip(*runs, strict=False))
+
+
+def tables(domains: Sequence[Domain]) -> str:
+    """Markdown: a row a suite for each domain, then the matrix of all experts on all generated tests."""
+    lines = ["| expert | suite | n | base | expert | best sibling | routed | oracle |", "|---|---|--:|--:|--:|--:|--:|--:|"]
+    for domain in domains:
+        for suite, runs in domain.runs.items():
+            found = _suite(domain, runs)
+            cells = [_percent(found[key]) if key in found else "" for key in ("base", "expert", "best_sibling", "routed", "oracle")]
+            lines.append(f"| `{domain.name}` | {suite} | {found['n']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *_general(domains), *_matrix(domains)])
+
+
+def _general(domains: Sequence[Domain]) -> list[str]:
+    shown = [f"`{one.name}` {one.perplexity['expert'] / one.perplexity[BASE]:.2f}" for one in domains if one.perplexity]
+    if not shown:
+        return []
+    base = next(one.perplexity[BASE] for one in domains if one.perplexity)
+    return [f"Perplexity of ordinary text, {base:.1f} for the base alone, is so many times as high with an expert: {', '.join(shown)}.", ""]
+
+
+def _matrix(domains: Sequence[Domain]) -> list[str]:
+    names = [domain.name for domain in domains]
+    lines = ["| tests | " + " | ".join(names) + " |", "|---|" + "--:|" * len(names)]
+    for domain in domains:
+        runs = domain.runs[MAIN]
+        shares = {name: 100 * runs[name].count("1") / len(runs[name]) for name in names if name in runs}
+        cells = [
+            "" if name not in shares else f"**{shares[name]:.1f}**" if name == domain.name else f"{shares[name]:.1f}" for name in names
+        ]
+        lines.append(f"| {domain.name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _percent(found: Mapping[str, Any]) -> str:
+    return f"{100 * found['accuracy']:.1f} %"
+
+
+def eval_rows(domain: Domain, digests: Mapping[str, str], tokens: int) -> dict[str, Any]:
+    """What ``experts/NAME/eval.yaml`` says: the full suites, and general text.
+
+    Args:
+        domain: with its runs.
+        digests: of the suites' files, without prefix.
+        tokens: of the general text.
+    """
+    rows: list[dict[str, Any]] = []
+    for suite, runs in domain.runs.items():
+        base, own = share(runs[BASE]), share(runs[domain.name])
+        row = {"suite": suite, "metric": "accuracy", "n": own["n"], "base": base["accuracy"], "expert": own["accuracy"]}
+        rows.append({**row, "interval": own["interval"], "data_sha256": digests[suite]})
+    if domain.perplexity:
+        row = {"suite": "general-text", "metric": "perplexity", "n": tokens}
+        rows.append({**row, "base": round(domain.perplexity[BASE], 4), "expert": round(domain.perplexity["expert"], 4)})
+    return {"results": rows}
