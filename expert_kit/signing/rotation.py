@@ -174,6 +174,8 @@ def _parse(data: bytes) -> Metadata[Root]:
     publisher = metadata.signed.unrecognized_fields[PUBLISHER_FIELD]
     if not isinstance(publisher, str) or not NAMESPACE.fullmatch(publisher):
         raise _invalid("its publisher is no namespace")
+    if not isinstance(metadata.signed.consistent_snapshot, bool):  # the library takes any value, and fails where it is to be signed
+        raise _invalid("consistent_snapshot is neither true nor false")
     _check_keys(metadata.signed)
     return metadata
 
