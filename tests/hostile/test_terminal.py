@@ -174,7 +174,7 @@ SHOWN: list[tuple[int, tuple[str, ...]]] = [
     (2, ("use", NAME)),
     (0, ("use", f"{NAME}@1.0.0", "--force")),
     (6, ("update", NO_ONE, "--index", "index")),
-    (0, ("update", NAME, "--index", IN_A_NAME)),
+    (4, ("update", NAME, "--index", IN_A_NAME)),
     (0, ("lock", "--out", f"{IN_A_NAME}.lock")),
     (9, ("install", "--frozen", "--lock", IN_A_NAME)),
     (0, ("export", f"{NAME}@1.1.0", f"out{IN_A_NAME}")),
