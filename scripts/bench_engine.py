@@ -14,6 +14,8 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -119,25 +121,31 @@ def held_slots(engine: Any, adapters: Sequence[Path]) -> list[Any]:
 
 
 def mixed_cases(bench: Bench) -> list[Case]:
-    """16 rows: the base, one expert each, three each; PEFT with one adapter for each row."""
-    engine = bench.engine()
+    """16 rows: the base, one expert each, three each; PEFT with one adapter for each row. Then on the weight-only format."""
+    engine, packed = bench.engine(), bench.engine(quantization=bench.options.quantization)
     slots = held_slots(engine, bench.adapters)
+    packed_each = [((slot, 1.0),) for slot in held_slots(packed, bench.adapters)]
     each = [((slot, 1.0),) for slot in slots]
     three = [tuple((slots[(row + step * 5) % ROWS], 1 / 3) for step in range(3)) for row in range(ROWS)]
     peer = PeftPeer(bench.entry.folder, bench.adapters)
-    base, mixed, triple, theirs, base_theirs = alternate(
+    base, mixed, triple, theirs, base_theirs, base_packed, mixed_packed = alternate(
         bench.runs,
         lambda: decode_rate(engine, [()] * ROWS),
         lambda: decode_rate(engine, each),
         lambda: decode_rate(engine, three),
         lambda: peer.rate(PROMPT, peer.names, STEPS // 4),
         lambda: peer.rate(PROMPT, [None] * ROWS, STEPS),
+        lambda: decode_rate(packed, [()] * ROWS),
+        lambda: decode_rate(packed, packed_each),
     )
+    form = bench.options.quantization
     return [
         rate("base16_vs_transformers", base, base_theirs, f"transformers, both {peer.dtype}"),
         rate("mixed16_vs_base", mixed, base, "our base only", 0.85),
         rate("mixed16_vs_peft", mixed, theirs, "PEFT adapter_names", 5.0),
         rate("mix3x16_vs_base", triple, base, "our base only", 0.70),
+        rate(f"mixed16_vs_base, {form}", mixed_packed, base_packed, f"our base only, both {form}"),
+        rate(f"mixed16_vs_peft, {form}", mixed_packed, theirs, f"PEFT, {peer.dtype}; ours {form}"),
     ]
 
 
@@ -251,8 +259,33 @@ def memory_cases(bench: Bench) -> list[Case]:
     ]
 
 
+def working_set_cases(bench: Bench) -> list[Case]:
+    """Answers of 16 tokens by 16 experts in turn: with room for half of them none is there when it is asked for; over room for all."""
+    engine = bench.engine()
+    resident = engine._source.resident
+
+    def round_trip(budget: int) -> float:
+        resident.budget = budget
+        return timed_ms(lambda: [engine.generate(PROMPT, adapter, max_new_tokens=16) for adapter in bench.adapters])
+
+    everything = resident.budget
+    round_trip(everything)
+    half = resident.nbytes // 2
+    enough, short = alternate(bench.runs, lambda: round_trip(everything), lambda: round_trip(half))
+    return [below("working_set_2x_slowdown", "ratio", short / enough, 3)]
+
+
 def slots_ratio(bench: Bench, dtype: str) -> float:
-    """What the peak of one run is above that of the same run with the base alone, over the adapters' files."""
+    """What the peak of one run is above that of the same run with the base alone, over the adapters' files.
+
+    In a new process: memory that an earlier run gave back would hide it.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(measured_slots_ratio, bench, dtype).result()
+
+
+def measured_slots_ratio(bench: Bench, dtype: str) -> float:
+    """:func:`slots_ratio` in this process."""
     engine = bench.engine(dtype=dtype)
     decode_rate(engine, [()] * ROWS, 8)
     gc.collect()
@@ -282,6 +315,7 @@ CASES: dict[str, Callable[[Bench], list[Case]]] = {
     "single": single_cases,
     "llamacpp": llamacpp_cases,
     "attach": attach_cases,
+    "working-set": working_set_cases,
 }
 
 

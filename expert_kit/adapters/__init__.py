@@ -9,6 +9,7 @@ from expert_kit.adapters.lora import Adapter, Gain, LoraWeights, combined, read_
 from expert_kit.adapters.plans import RowPlan
 from expert_kit.adapters.probe import Logits, probe_logits, probe_prompts
 from expert_kit.adapters.quantization import QUANTIZATIONS
+from expert_kit.adapters.short_layers import shorten_layers
 from expert_kit.adapters.slot_table import ParkedSlot, RowMix, Slot, SlotTable
 from expert_kit.adapters.slots import SlotLinear, base_layers, install_slots
 from expert_kit.adapters.soft_prompt import SoftPrompt
@@ -46,5 +47,6 @@ __all__ = [
     "read_adapter",
     "read_lora",
     "read_tensors",
+    "shorten_layers",
     "summed",
 ]

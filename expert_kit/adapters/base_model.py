@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from expert_kit.adapters.quantization import QUANTIZATIONS
+from expert_kit.adapters.quantization import QUANTIZATIONS, has_matrix_units
 from expert_kit.bases import BaseRecord
 from expert_kit.errors import BaseModelError, CapacityError, UsageError
 
@@ -63,7 +63,7 @@ def prefers_bfloat16(device: str = "auto") -> bool:
     kind = pick_device(device).type
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return kind == "mps" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return kind == "mps" or has_matrix_units()
 
 
 def pick_dtype(name: str = "auto", *, device: str = "auto", quantization: str = "none") -> str:

@@ -14,7 +14,7 @@ from torch import nn
 
 from expert_kit.adapters.groups import LinearGroup, group_linears
 from expert_kit.adapters.plans import ACTIVE
-from expert_kit.adapters.quantization import fused_linear
+from expert_kit.adapters.quantization import Int8Linear, fused_linear
 from expert_kit.bases import Linear
 
 _FUSED_ROWS = 3
@@ -40,23 +40,25 @@ class SharedInput:
         self.group = group
         self._layers: list[Callable[[torch.Tensor], torch.Tensor]] = list(layers)
         self._fused = fused_linear(layers) if len(layers) > 1 else None
+        self._is_split = isinstance(self._fused, Int8Linear)
         self._sizes = [member.end - member.start for member in group.members]
         self._local = threading.local()
 
     def take(self, member: int, x: torch.Tensor) -> torch.Tensor:
         """One member's output (rows, ..., out) for ``x`` (rows, ..., in)."""
         if len(self._layers) == 1:
-            return self._outputs(x)[0]
+            return self.outputs(x)[0]
         pending: dict[int, torch.Tensor] = getattr(self._local, "pending", {})
         if member not in pending or self._local.x is not x or self._local.plan is not ACTIVE.get():
-            pending = self._local.pending = dict(enumerate(self._outputs(x)))
+            pending = self._local.pending = dict(enumerate(self.outputs(x)))
             self._local.x, self._local.plan = x, ACTIVE.get()
         y = pending.pop(member)
         if not pending:
             self._local.x = self._local.plan = None
         return y
 
-    def _outputs(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
+    def outputs(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
+        """All members' outputs (rows, ..., out) for ``x`` (rows, ..., in), in the group's order; the caller may write to them."""
         plan = ACTIVE.get()
         scaled = plan.inputs.of(self.group) if plan is not None and plan.inputs is not None else ()
         if scaled and len(self._layers) == 1:
@@ -65,7 +67,7 @@ class SharedInput:
             ys: Sequence[torch.Tensor] = [self._layers[0](read)]
             whole = None
         else:
-            is_fused = self._fused is not None and (x.device.type != "cpu" or x.shape[:-1].numel() <= _FUSED_ROWS)
+            is_fused = self._fused is not None and (x.device.type != "cpu" or self._is_split or x.shape[:-1].numel() <= _FUSED_ROWS)
             whole = self._fused(x) if is_fused and self._fused else None
             ys = [layer(x) for layer in self._layers] if whole is None else whole.split(self._sizes, dim=-1)
             # Rows beside these keep what they had, to the bit.

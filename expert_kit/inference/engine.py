@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-from expert_kit.adapters import BaseModel, SlotTable, base_layers, chat_ids, install_slots, load_base
+from expert_kit.adapters import BaseModel, SlotTable, base_layers, chat_ids, install_slots, load_base, shorten_layers
 from expert_kit.base_models import DEFAULT_BASE, BaseStore
 from expert_kit.composition import BaseMerge, cat_adapters, prompt_in_weights
 from expert_kit.errors import UsageError
@@ -74,6 +74,7 @@ class ExpertEngine:
         self.base = base
         self.registry = registry
         table = SlotTable(install_slots(base.model, base.record.linears), base.device, base.model.dtype)
+        shorten_layers(base.model)
         self._source = ExpertSource(base, registry, ResidentAdapters(table, adapter_memory, parked_memory))
         self._scheduler = Scheduler(base, limits)
         self._routes = Routes(registry, base.record, encoder, routing, BaseRanker(base, self._scheduler.between_steps))

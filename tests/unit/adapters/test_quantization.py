@@ -28,6 +28,48 @@ def test_packed_layer_is_close_to_the_weight_it_stands_for(layer, tolerance, bia
     assert weight_error < tolerance
 
 
+WAYS = {"packed": (False, True), "expanded": (False, False), "split": (True, False)}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("rows", [1, 4, 40])
+def test_every_way_to_multiply_int8_weights_says_the_same(way, rows, monkeypatch):
+    integers, units = WAYS[way]
+    monkeypatch.setattr("expert_kit.adapters.quantization._INTEGER_PRODUCTS", integers)
+    monkeypatch.setattr("expert_kit.adapters.quantization._MATRIX_UNITS", units)
+    torch.manual_seed(0)
+    packed = Int8Linear(nn.Linear(64, 96, bias=False))
+    # Rows of very different sizes, one of zeros, and in each a number that stands out.
+    x = torch.randn(rows, 64) * torch.logspace(-3, 3, rows)[:, None]
+    x[:, 3] *= 100
+    x[-1] = 0
+    exact = x @ packed.dequantized().T
+    error = (packed(x) - exact).norm(dim=1)
+    # The packed kernel reads bfloat16; whole numbers keep 15 bits below the largest number of a row.
+    tolerance = 4e-3 if way == "packed" or rows < 4 or (way == "expanded" and rows < 32) else 1e-4
+    assert (error <= tolerance * exact.norm(dim=1)).all()
+
+
+def test_a_row_of_whole_number_products_does_not_depend_on_its_neighbours(monkeypatch):
+    monkeypatch.setattr("expert_kit.adapters.quantization._INTEGER_PRODUCTS", True)
+    monkeypatch.setattr("expert_kit.adapters.quantization._MATRIX_UNITS", False)
+    torch.manual_seed(0)
+    packed, x = Int8Linear(nn.Linear(64, 96)), torch.randn(8, 64)
+    torch.testing.assert_close(packed(x)[:4], packed(torch.cat([x[:4], x[4:] * 1000]))[:4], atol=0, rtol=0)
+
+
+def test_numbers_that_are_none_stay_none(monkeypatch):
+    """A broken pass is noticed by its logits, so nothing may turn it into numbers."""
+    monkeypatch.setattr("expert_kit.adapters.quantization._INTEGER_PRODUCTS", True)
+    monkeypatch.setattr("expert_kit.adapters.quantization._MATRIX_UNITS", False)
+    x = torch.ones(4, 64)
+    x[1, 5], x[2, 5] = float("nan"), float("inf")
+    y = Int8Linear(nn.Linear(64, 96))(x)
+    assert y[0].isfinite().all()
+    assert not y[1].isfinite().any()
+    assert not y[2].isfinite().any()
+
+
 @pytest.mark.parametrize("quantization", ["int8", "int4"])
 def test_a_quantized_base_answers_close_to_the_plain_one(tiny_folder, tiny_record, quantization):
     ids = torch.tensor([[5, 9, 40, 17, 3]])
