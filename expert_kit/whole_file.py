@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def replace_whole(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -35,6 +40,17 @@ def replace_whole(path: Path, data: bytes, *, mode: int = 0o600, durable: bool =
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def replace_png(path: Path, figure: Figure) -> None:
+    """Put a figure in place of what is at ``path``, as PNG whatever its name ends in; everybody can read it.
+
+    Raises:
+        OSError: see :func:`replace_whole`.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    replace_whole(path, picture.getvalue(), mode=0o644)
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -88,7 +89,8 @@ class LlamaCpp:
     def __init__(self, python: str, base: str, lora: str, prompt: str, steps: int) -> None:
         """Start it; all cores, greedy, and an answer that does not end before ``steps``."""
         command = [python, "-c", _LLAMACPP, base, lora, prompt, str(steps)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - as long as the process
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True)
         self.name, self.about = self._answer()
 
     def rate(self) -> float:
@@ -104,7 +106,9 @@ class LlamaCpp:
         for line in self._process.stdout:
             with suppress(ValueError):
                 return json.loads(line)
-        raise RuntimeError(f"llama.cpp has ended with code {self._process.wait()}")
+        code = self._process.wait()
+        self._errors.seek(0)
+        raise RuntimeError(f"llama.cpp has ended with code {code}: {self._errors.read().strip()[-300:]}")
 
 
 def resident_bytes(*, reset_peak: bool = False) -> int:

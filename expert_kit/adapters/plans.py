@@ -129,7 +129,8 @@ class DensePass:
     some: tuple[int, ...] | None
     _found: dict[LinearGroup, GroupFactors | None] = field(default_factory=dict)
     _fast: dict[LinearGroup, GroupFactors] = field(default_factory=dict)
-    _wide: dict[LinearGroup, torch.Tensor | None] = field(default_factory=dict)
+    _wide: dict[tuple[LinearGroup, torch.dtype], torch.Tensor | None] = field(default_factory=dict)
+    """By type, too: a pass over a prompt and the steps behind it may multiply in different ones."""
 
     def add(self, group: LinearGroup, x: torch.Tensor, ys: Sequence[torch.Tensor], whole: torch.Tensor | None = None) -> None:
         """See ``Pass``."""
@@ -145,9 +146,10 @@ class DensePass:
         index = None if self.some is None else torch.tensor(self.some, device=x.device)
         inner = torch.nn.functional.linear((x if index is None else x[index]).to(factors.a.dtype), factors.a)
         if whole is not None and index is None:
-            if group not in self._wide:
-                self._wide[group] = _wide(factors, group)
-            wide = self._wide[group]
+            key = group, factors.a.dtype
+            if key not in self._wide:
+                self._wide[key] = _wide(factors, group)
+            wide = self._wide[key]
             if wide is not None:
                 _add_product(whole, inner, wide)
                 return

@@ -24,8 +24,8 @@ INT4_GROUP = 32
 
 _EXPANDED_ROWS = 32
 """From so many rows a processor without matrix units is faster with the weights as float32 than with the packed kernel."""
-_SPLIT_ROWS = 4
-"""From so many rows whole-number products are faster than the packed kernel, where the processor has instructions for them."""
+_INT8_WIDTH = 16
+"""Layer widths must be multiples of it: the packed kernel reads so many columns at once, also beyond the end."""
 _FINE = 254
 """Fine steps in a coarse one: what rounding leaves is half a coarse step at most, which is then 127."""
 
@@ -63,6 +63,7 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
+        _check_width(linear, _INT8_WIDTH, "int8", "use --quantization none")
         scales = (linear.weight.float().abs().amax(dim=1) / 127).clamp(min=1e-8).bfloat16()
         self.register_buffer("weight", (linear.weight.float() / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8))
         self.register_buffer("scales", scales)
@@ -80,8 +81,11 @@ class Int8Linear(nn.Module):
 
 
 def _int8_product(x: torch.Tensor, weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    """(n, in) times int8 (out, in) and its scales (out,) -> (n, out), by what is fastest for so many rows on this processor."""
-    if len(x) >= _SPLIT_ROWS and _INTEGER_PRODUCTS and not _MATRIX_UNITS:
+    """(n, in) times int8 (out, in) and its scales (out,) -> (n, out).
+
+    Whole-number products do not depend on how many rows there are, so that a row says the same alone and in company.
+    """
+    if _INTEGER_PRODUCTS and not _MATRIX_UNITS:
         return _split_product(x, weight).mul_(scales)
     if len(x) >= _EXPANDED_ROWS and not _MATRIX_UNITS:
         return nn.functional.linear(x.float(), weight.float()).mul_(scales)
@@ -112,12 +116,7 @@ class Int4Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        if linear.in_features % INT4_GROUP:
-            raise UsageError(
-                f"int4 needs layer widths that are multiples of {INT4_GROUP}, not {linear.in_features}",
-                hint="use --quantization int8",
-                code="quantization_shape",
-            )
+        _check_width(linear, INT4_GROUP, "int4", "use --quantization int8")
         groups = linear.weight.float().reshape(self.out_features, -1, INT4_GROUP)
         low, high = groups.amin(dim=2), groups.amax(dim=2)
         scales = ((high - low) / 15).clamp(min=1e-6).bfloat16().float()
@@ -142,6 +141,12 @@ class Int4Linear(nn.Module):
         """The weight (out, in) that the layer stands for, float32: the layer applied to the unit vectors."""
         unit = torch.eye(self.in_features, dtype=torch.bfloat16)
         return torch.ops.aten._weight_int4pack_mm_for_cpu(unit, self.packed, INT4_GROUP, self.scales_and_zeros).float().T.contiguous()
+
+
+def _check_width(linear: nn.Linear, multiple: int, name: str, hint: str) -> None:
+    if linear.in_features % multiple:
+        message = f"{name} needs layer widths that are multiples of {multiple}, not {linear.in_features}"
+        raise UsageError(message, hint=hint, code="quantization_shape")
 
 
 def fused_linear(layers: Sequence[nn.Module]) -> nn.Module | None:

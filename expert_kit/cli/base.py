@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from expert_kit.cli.coercion import LeanTyper
 from expert_kit.cli.options import Json, Quiet
 from expert_kit.cli.output import emit, emit_json, emit_table, note
 from expert_kit.cli.progress import ProgressLine, megabytes
@@ -15,7 +16,7 @@ from expert_kit.names import printable
 if TYPE_CHECKING:
     from expert_kit.base_models import BaseEntry
 
-base = typer.Typer(help="Fetch, list and inspect base models.", no_args_is_help=True)
+base = LeanTyper(help="Fetch, list and inspect base models.", no_args_is_help=True)
 
 
 @base.command(epilog="Example: expert-kit base pull smollm2-135m")

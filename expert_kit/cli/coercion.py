@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -27,30 +28,39 @@ class LeanGroup(TyperGroup):
         return _lean(super().get_params(ctx))
 
 
+class LeanTyper(typer.Typer):
+    """Commands behind a common word, each a :class:`LeanCommand`."""
+
+    def command(self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any) -> Callable[[Any], Any]:
+        """See :meth:`typer.Typer.command`."""
+        return super().command(name, cls=cls or LeanCommand, **settings)
+
+
 @dataclass(frozen=True)
 class _Simple(RuntimeParam):
     descriptor: TypeDescriptor
 
     def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
         info, wanted = self.parameter_info, self.annotation
-        if value == "" and self.descriptor.is_path:
-            # pathlib would take it for the folder that one is in; it is a shell variable that is not set.
-            raise typer.BadParameter("a path is needed, this word is empty", ctx=ctx, param=param)
-        if info.parser is None and not self.descriptor.is_path:
-            if wanted in (str, int) and type(value) is wanted:
-                return value
-            if (
-                wanted is int
-                and info.max is None
-                and value.isascii()
-                and value.isdecimal()
-                and len(value) < 4000
-                and int(value) >= (info.min or 0)
-            ):
-                return int(value)
+        if info.parser is None and wanted in (str, int) and type(value) is wanted:
+            return value
+        if self.descriptor.is_path or wanted == list[Path]:
+            if "" in (value if isinstance(value, (list, tuple)) else [value]):
+                # pathlib would take it for the folder that one is in; it is a shell variable that is not set.
+                raise typer.BadParameter("a path is needed, this word is empty", ctx=ctx, param=param)
+        elif info.parser is None:
+            if wanted is int and value.isascii() and value.removeprefix("-").isdecimal() and len(value) < 4000:
+                return self._in_range(value, param, ctx)
             if wanted == list[str] and all(type(item) is str for item in value):
                 return list(value)
         return build_runtime_param(self.descriptor).coerce(value, param, ctx)
+
+    def _in_range(self, digits: str, param: Any, ctx: Any) -> int:
+        low, high, number = self.parameter_info.min, self.parameter_info.max, int(digits)
+        if (low is None or number >= low) and (high is None or number <= high):
+            return number
+        wanted = f"from {low} to {high}" if None not in (low, high) else f"of at least {low}" if high is None else f"of at most {high}"
+        raise typer.BadParameter(f"a number {wanted} is needed, this is {digits[:20]}", ctx=ctx, param=param)
 
 
 def _lean(params: Sequence[Any]) -> Sequence[Any]:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from expert_kit.cli.coercion import LeanTyper
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import emit, emit_json, emit_path, emit_table, note, write_whole
-from expert_kit.errors import CapacityError, DataError, UsageError
+from expert_kit.cli.output import emit, emit_json, emit_path, emit_table, note, write_whole, writing
+from expert_kit.errors import DataError, UsageError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
     from expert_kit.curation import DataRow, Finding
 
-dataset = typer.Typer(help="Check, measure, clean and split rows of prompts and completions.", no_args_is_help=True)
+dataset = LeanTyper(help="Check, measure, clean and split rows of prompts and completions.", no_args_is_help=True)
 Rows = Annotated[Path, typer.Argument(help='JSON lines {"prompt": ..., "completion": ...}.', show_default=False)]
 _WARNINGS = frozenset({"repeated", "nearly_repeated", "near_leak"})
 _PARTS = ("validation", "test")
@@ -65,11 +66,8 @@ def stats(
     rows = read_data(file)
     found = data_stats(rows)
     if plot is not None:
-        try:
+        with writing(plot):
             draw_lengths(rows, plot)
-        except OSError as error:
-            message = f"cannot write {printable(str(plot))}: {error.strerror}"
-            raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
     if json:
         emit_json(asdict(found))
         return

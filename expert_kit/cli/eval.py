@@ -80,19 +80,21 @@ def evaluate(
     compared = [*(experts or ["base"]), *(["auto"] if routed else []), target]
     choices = {text: read_choice(text) for text in dict.fromkeys(compared)}
     with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:
+        about = facts_of(engine, target, choices[target], recipe) if report is not None else None
         general = [] if no_general_text else run_general_text(engine, choices, general_text, limit=limit)
         scores = run_suites(engine, suites, choices, batch_size=batch_size, limit=limit)
-        about = facts_of(engine, target, choices[target], recipe) if report is not None else None
-    if cases is not None:
-        write_whole(cases, _lines(scores))
+    lines = _lines(scores)
     scores += oracle_scores(scores) if oracle else []
     found = build_report(scores, target, general)
-    if report is not None and about is not None:
-        write_report(report, found, about)
     if json:
         emit_json(found)
     else:
         emit("\n\n".join([markdown_table(scores), *([general_table(general)] if general else [])]))
+    # Behind the numbers: a place that cannot be written must not cost them.
+    if cases is not None:
+        write_whole(cases, lines)
+    if report is not None and about is not None:
+        write_report(report, found, about)
 
 
 def _lines(scores: list[Score]) -> str:

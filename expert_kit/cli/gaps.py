@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import emit, emit_json, note
+from expert_kit.cli.output import counted, emit, emit_json, note
 from expert_kit.errors import UnknownNameError, UsageError
 from expert_kit.names import printable
 
@@ -38,7 +38,7 @@ def gaps(
         log.switch(on=on)
         note("uncovered prompts are kept from now on, at most 2,000" if on else "no prompts are kept from now on")
     if clear:
-        note(f"forgotten: {log.clear()} prompts")
+        note(f"forgotten: {counted(log.clear(), 'prompt')}")
     if on or off or clear:
         return
     rows = log.rows()
@@ -50,11 +50,13 @@ def gaps(
         emit_json({"on": log.is_on, "prompts": len(rows), "gaps": [gap.__dict__ for gap in found]})
         return
     for gap in found:
-        emit(printable(f"{gap.name}: {gap.count} prompts on {gap.days} day{'' if gap.days == 1 else 's'}"))
+        emit(printable(f"{gap.name}: {counted(gap.count, 'prompt')} on {counted(gap.days, 'day')}"))
         for text in gap.prompts[:5]:
             emit(printable(f"  {text[:100]}"))
     if not found:
-        state = f"{len(rows)} prompts, no group of {at_least}" if rows or log.is_on else "nothing is kept; switch it on with --on"
+        state = (
+            f"{counted(len(rows), 'prompt')}, no group of {at_least}" if rows or log.is_on else "nothing is kept; switch it on with --on"
+        )
         note(state)
 
 

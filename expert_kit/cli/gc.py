@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import emit, emit_json
+from expert_kit.cli.output import emit, emit_json, note
 
 
 def gc(
@@ -17,8 +17,12 @@ def gc(
 ) -> None:
     """Remove files of the registry that no installed expert needs. What is being read or installed stays."""
     from expert_kit.registry import Registry
+    from expert_kit.registry.strangers import strangers
 
-    garbage = Registry.default().collect_garbage(dry_run=dry_run)
+    registry = Registry.default()
+    garbage = registry.collect_garbage(dry_run=dry_run)
+    if left := strangers(registry):
+        note(f"not made by the registry and left alone: {len(left)}; see: expert-kit doctor")
     if json:
         emit_json({**asdict(garbage), "dry_run": dry_run})
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from expert_kit.cli.coercion import LeanTyper
 from expert_kit.cli.options import Json, PassphraseFile, Quiet, read_passphrase
 from expert_kit.cli.output import emit, emit_json, emit_table, note
 from expert_kit.cli.roots import cosign, root, rotate
@@ -17,7 +18,7 @@ from expert_kit.cli.trust import trust_key, trust_store
 if TYPE_CHECKING:
     from expert_kit.signing import KeyInfo
 
-keys = typer.Typer(help="Make signing keys, and say whose keys to trust.", no_args_is_help=True)
+keys = LeanTyper(help="Make signing keys, and say whose keys to trust.", no_args_is_help=True)
 
 _Key = Annotated[str, typer.Argument(help="A fingerprint, the name of an own key, or a public key PEM file.")]
 _Scope = Annotated[str, typer.Option("--scope", help='What the key may sign: "ns/*" or "ns/name".')]

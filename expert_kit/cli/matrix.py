@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expert_kit.cli.output import emit, emit_json, note, write_whole
+from expert_kit.cli.output import emit, emit_json, note, write_whole, writing
 from expert_kit.cli.suites import open_tests, run_suites
-from expert_kit.errors import CapacityError, UsageError
+from expert_kit.errors import UsageError
 from expert_kit.names import ExpertRef, printable
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def read_domains(pairs: list[str]) -> list[Domain]:
     """
     domains = []
     for pair in pairs:
-        name, equals, folder = pair.partition("=")
-        if not equals:
+        name, _, folder = pair.partition("=")
+        if not name or not folder:
             hint = "write NAME=RECIPE, such as expert-kit/sql=recipes/sql"
             raise UsageError(f"--matrix {printable(pair)}", hint=hint, code="matrix_malformed")
         recipe, suites = open_tests(Path(folder))
@@ -79,11 +79,8 @@ def show_matrix(results: list[DomainResult], out: Path | None, *, as_json: bool)
         return
     write_whole(out / "matrix.json", jsonlib.dumps(found, indent=2) + "\n")
     write_whole(out / "matrix.md", matrix_table(results) + "\n")
-    try:
+    with writing(out / "matrix.png"):
         draw_matrix(results, out / "matrix.png")
-    except OSError as error:
-        message = f"cannot write {printable(str(out / 'matrix.png'))}: {error.strerror}"
-        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
 
 
 def all_scores(results: list[DomainResult]) -> list[Score]:

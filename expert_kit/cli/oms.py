@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from expert_kit.cli.coercion import LeanCommand
+from expert_kit.cli.coercion import LeanTyper
 from expert_kit.cli.options import Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, emit_path, note, write_whole
 from expert_kit.cli.secrets import load_key
 from expert_kit.errors import UsageError
 from expert_kit.names import printable
 
-oms = typer.Typer(help="Sign and verify model folders as OpenSSF Model Signing does; experts need neither.", no_args_is_help=True)
+oms = LeanTyper(help="Sign and verify model folders as OpenSSF Model Signing does; experts need neither.", no_args_is_help=True)
 
 _Folder = Annotated[Path, typer.Argument(help="A folder with a model.", show_default=False)]
 
 
-@oms.command(cls=LeanCommand, epilog="Example: expert-kit oms sign models/tiny --key interop")
+@oms.command(epilog="Example: expert-kit oms sign models/tiny --key interop")
 def sign(
     folder: _Folder,
     key: Annotated[str, typer.Option("--key", help="Own key; P-256, if the tool model_signing is to verify it.")],
@@ -31,10 +31,11 @@ def sign(
     json: Json = False,
 ) -> None:
     """Sign all files of a folder."""
+    from expert_kit.registry.export import parent_of
     from expert_kit.signing.oms import sign_folder
 
     real = folder.resolve()
-    written = out or (folder if folder.name not in ("", "..") else real).parent / f"{real.name}.sig"
+    written = out or parent_of(folder) / f"{real.name}.sig"
     if written.resolve().is_relative_to(real):
         message = f"{written} lies in the folder that it signs"
         raise UsageError(message, hint="name a file elsewhere with --out", code="oms_out")
@@ -51,7 +52,7 @@ def sign(
     note(f"signed {printable(str(folder))}")
 
 
-@oms.command(cls=LeanCommand, epilog="Example: expert-kit oms verify models/tiny --signature tiny.sig --public-key interop.pub.pem")
+@oms.command(epilog="Example: expert-kit oms verify models/tiny --signature tiny.sig --public-key interop.pub.pem")
 def verify(
     folder: _Folder,
     signature: Annotated[Path, typer.Option("--signature", help="The signature, a Sigstore bundle.")],

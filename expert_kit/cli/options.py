@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -39,6 +39,9 @@ Experts = Annotated[
     ),
 ]
 
+MOST_SIGNERS: Final = 32
+"""As many signatures as an archive may have, ``signing.envelope.MAX_LINES``, which is not imported for a ``--help``."""
+
 Choice = str | Path | list["str | Path"] | None
 """What the engine takes as ``experts``."""
 
@@ -63,7 +66,13 @@ def read_choice(text: str) -> str | Path | None:
     """One written choice: ``None`` for the base, a path for an adapter folder, otherwise the text.
 
     A name of an expert may be a folder here by accident; it is taken as one only if an adapter lies in it.
+
+    Raises:
+        UsageError: it is empty.
     """
+    if not text:
+        # As a path it would be the folder that one is in; it is a shell variable that is not set.
+        raise UsageError("a name or a folder is needed, this word is empty", hint="expert-kit list")
     if text == "base":
         return None
     folder = Path(text).expanduser()

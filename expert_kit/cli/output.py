@@ -13,7 +13,8 @@ import os
 import sys
 import traceback
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +139,26 @@ def set_up_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes a file or folder of the user's: if it cannot be written, that is no bug.
+
+    Raises:
+        CapacityError: ``output_unwritable``.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write {printable(str(path))}: {error.strerror}"
+        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file completely or not at all.
 
     Raises:
         CapacityError: ``output_unwritable``.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_whole(path, text.encode(), mode=0o644)
-    except OSError as error:
-        message = f"cannot write {path}: {error.strerror}"
-        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from expert_kit.cli.coercion import LeanTyper
 from expert_kit.cli.options import Json
-from expert_kit.cli.output import emit_json, emit_path, note
+from expert_kit.cli.output import emit_json, emit_path, note, writing
 from expert_kit.cli.quiet import quiet_libraries
-from expert_kit.errors import CapacityError, UsageError
+from expert_kit.errors import UsageError
 from expert_kit.names import ExpertRef, printable
 
 if TYPE_CHECKING:
     from expert_kit.training import Plan, Splits
 
-recipe = typer.Typer(help="Make a recipe from your own data.", no_args_is_help=True)
+recipe = LeanTyper(help="Make a recipe from your own data.", no_args_is_help=True)
 
 
 @recipe.callback()
@@ -111,12 +112,10 @@ def _write(folder: Path, plan: Plan, splits: Splits) -> None:
 
     part = folder.with_name(f".{folder.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        write_recipe(part, plan, splits)
-        part.rename(folder)
-    except OSError as error:
-        message = f"cannot write {printable(str(folder))}: {error.strerror}"
-        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
+        with writing(folder):
+            shutil.rmtree(part, ignore_errors=True)
+            part.parent.mkdir(parents=True, exist_ok=True)
+            write_recipe(part, plan, splits)
+            part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -6,9 +6,9 @@ import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expert_kit.cli.output import note, write_whole
+from expert_kit.cli.output import note, write_whole, writing
 from expert_kit.cli.suites import recipe_file
-from expert_kit.errors import CapacityError, ExpertKitError, UsageError
+from expert_kit.errors import ExpertKitError, ManifestError, UsageError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
@@ -37,11 +37,8 @@ def write_report(folder: Path, report: dict[str, Any], facts: CardFacts) -> None
 
     write_whole(folder / REPORT, jsonlib.dumps(report, indent=2) + "\n")
     write_whole(folder / CARD, model_card(report, facts))
-    try:
+    with writing(folder / CHART):
         draw_report(report, folder / CHART)
-    except OSError as error:
-        message = f"cannot write {printable(str(folder / CHART))}: {error.strerror}"
-        raise CapacityError(message, hint="check the folder and the free space", code="output_unwritable") from error
     note(f"report: {printable(str(folder / CARD))}; next: expert-kit package SOURCE --report {printable(str(folder))}")
 
 
@@ -82,7 +79,11 @@ def _of_folder(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"adapter": _adapter(spec_of_config((folder / "adapter_config.json").read_bytes(), "F32"))}
     if not (folder.parent / "expert.yaml").is_file():
         return found
-    source: ManifestSource = load_source(folder.parent)
+    try:
+        source: ManifestSource = load_source(folder.parent)
+    except ManifestError as error:  # such as one whose evaluation is what is being made
+        note(f"the card says nothing about the expert: {error}")
+        return found
     examples = parse_examples(source.examples.read_bytes()) if source.examples is not None else ()
     asked = tuple(example.text for example in examples if example.split == "fit")[:_EXAMPLES]
     name = f"{source.name}@{source.version}"

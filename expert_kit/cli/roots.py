@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from expert_kit.cli.options import Json, PassphraseFile
+from expert_kit.cli.options import MOST_SIGNERS, Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, note, write_whole
 from expert_kit.cli.secrets import load_key, load_own_keys
 from expert_kit.errors import ExpertKitError, UsageError
@@ -28,8 +28,10 @@ def root(
     root_key: Annotated[
         _Some, typer.Option("--root-key", help="May sign the next root and revocation lists; those of --key if none.", show_default=False)
     ] = None,
-    threshold: Annotated[int, typer.Option("--threshold", min=1, help="How many keys must sign a package.")] = 1,
-    root_threshold: Annotated[int, typer.Option("--root-threshold", min=1, help="How many root keys must sign a root or a list.")] = 1,
+    threshold: Annotated[int, typer.Option("--threshold", min=1, max=MOST_SIGNERS, help="How many keys must sign a package.")] = 1,
+    root_threshold: Annotated[
+        int, typer.Option("--root-threshold", min=1, max=MOST_SIGNERS, help="How many root keys must sign a root or a list.")
+    ] = 1,
     days: _Days = 365,
     out: Annotated[Path, typer.Option(help="File to write; an existing one is never replaced.")] = Path("root.json"),
     passphrase_file: PassphraseFile = None,
@@ -49,9 +51,11 @@ def rotate(
     drop: Annotated[_Some, typer.Option("--drop", help="A key that may not any more.", show_default=False)] = None,
     add_root: Annotated[_Some, typer.Option("--add-root", help="A further root key.", show_default=False)] = None,
     drop_root: Annotated[_Some, typer.Option("--drop-root", help="A root key that is none any more.", show_default=False)] = None,
-    threshold: Annotated[int | None, typer.Option("--threshold", min=1, help="As before if not given.", show_default=False)] = None,
+    threshold: Annotated[
+        int | None, typer.Option("--threshold", min=1, max=MOST_SIGNERS, help="As before if not given.", show_default=False)
+    ] = None,
     root_threshold: Annotated[
-        int | None, typer.Option("--root-threshold", min=1, help="As before if not given.", show_default=False)
+        int | None, typer.Option("--root-threshold", min=1, max=MOST_SIGNERS, help="As before if not given.", show_default=False)
     ] = None,
     days: _Days = 365,
     out: Annotated[

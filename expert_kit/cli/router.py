@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from expert_kit.cli.coercion import LeanTyper
 from expert_kit.cli.options import Base, Json
-from expert_kit.cli.output import emit, emit_json, emit_table, note
+from expert_kit.cli.output import counted, emit, emit_json, emit_table, note, writing
 from expert_kit.cli.quiet import quiet_libraries
 from expert_kit.errors import DataError, UsageError
 from expert_kit.names import printable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from expert_kit.routing import Fitted
     from expert_kit.routing.feedback import Verdict
 
-router = typer.Typer(help="Fit, measure and correct the choice of experts.", no_args_is_help=True)
+router = LeanTyper(help="Fit, measure and correct the choice of experts.", no_args_is_help=True)
 
 
 @router.command(epilog="Example: expert-kit router fit")
@@ -79,14 +80,15 @@ def report(
         )
     found = report_on(_fit(routes), inputs.validation, routes.feedback.all())
     if plot is not None:
-        draw_reliability(found, plot)
+        with writing(plot):
+            draw_reliability(found, plot)
         note(f"written: {plot}")
     if json:
         emit_json(found.to_json())
         return
     emit_table(["expert", "recall", "prompts"], [[one.name, f"{one.recall:.2f}", str(one.prompts)] for one in found.recalls])
     for pair in found.confusions[:20]:
-        emit(printable(f"{pair.prompts} prompts of {pair.expected} go to {pair.chosen}"))
+        emit(printable(f"{counted(pair.prompts, 'prompt')} of {pair.expected} {'goes' if pair.prompts == 1 else 'go'} to {pair.chosen}"))
     for overlap in found.overlaps[:20]:
         emit(printable(f"overlap {overlap.likeness:.2f}: {overlap.one} and {overlap.other}"))
     emit(f"calibration error {found.ece:.3f}; {found.feedback_right} right and {found.feedback_wrong} wrong by feedback")
@@ -121,8 +123,7 @@ def feedback(
     if json:
         emit_json([row.__dict__ for row in rows])
         return
-    kept = len(store.all())
-    note(f"kept: {len(rows)}; {kept} remark{'' if kept == 1 else 's'} in all, used by the next fit")
+    note(f"kept: {len(rows)}; {counted(len(store.all()), 'remark')} in all, used by the next fit")
 
 
 def _routes(base: str) -> Routes:

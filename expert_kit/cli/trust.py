@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from expert_kit.cli.coercion import LeanTyper
 from expert_kit.cli.exits import UNSOUND
 from expert_kit.cli.lookalikes import warn_of_lookalikes
-from expert_kit.cli.options import Json
+from expert_kit.cli.options import MOST_SIGNERS, Json
 from expert_kit.cli.output import ask, emit, emit_json, emit_table, is_interactive, note
-from expert_kit.errors import SignatureError, UsageError
+from expert_kit.errors import ExpertKitError, SignatureError, UsageError
 from expert_kit.names import ExpertRef, printable
 
 if TYPE_CHECKING:
     from expert_kit.signing import Policy, TrustStore
 
-trust = typer.Typer(help="Say whose experts may come in, and take in what their publishers send later.", no_args_is_help=True)
+trust = LeanTyper(help="Say whose experts may come in, and take in what their publishers send later.", no_args_is_help=True)
 
 _Scope = Annotated[str, typer.Argument(help='"ns/*" or "ns/name".', show_default=False)]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -67,7 +68,9 @@ def show(name: Annotated[str, typer.Argument(help="ns/name.", show_default=False
 @trust.command(epilog="Example: expert-kit trust add root.json --digest sha256:...")
 def add(
     what: Annotated[str, typer.Argument(help="A publisher's root.json; or a fingerprint, an own key's name, a public key file.")],
-    scope: Annotated[str, typer.Option("--scope", help='"ns/*" or "ns/name"; for a root the whole namespace if not given.')] = "",
+    scope: Annotated[
+        str | None, typer.Option("--scope", help='"ns/*" or "ns/name"; for a root the whole namespace if not given.', show_default=False)
+    ] = None,
     digest: Annotated[str, typer.Option("--digest", help="Of the root.json, as the publisher announced it elsewhere.")] = "",
     expires: Annotated[
         str | None, typer.Option("--expires", help="Last day of a key, YYYY-MM-DD in UTC; without it there is none.", show_default=False)
@@ -77,6 +80,9 @@ def add(
 ) -> None:
     """Trust a publisher's root, or a key, for a scope."""
     data = _root_in(what)
+    if data is not None and scope == "":
+        hint = "name 'ns/*' or 'ns/name', or leave the option out for the whole namespace"
+        raise UsageError("--scope is empty", hint=hint, code="trust_scope_missing")
     if unfit := [name for name, given in {"--digest": digest, "--replace": replace}.items() if given and data is None]:
         raise UsageError(f"{unfit[0]} is for a root.json", hint="expert-kit trust add --help", code="trust_add_what")
     if data is not None and expires is not None:
@@ -88,7 +94,7 @@ def add(
     from expert_kit.signing.update import start_root
 
     _compare(what, digest, root_digest(data))
-    policy, root = start_root(trust_store(), data, scope, replace=replace)
+    policy, root = start_root(trust_store(), data, scope or "", replace=replace)
     if json:
         emit_json(_plain(policy))
         return
@@ -101,7 +107,8 @@ def set_demands(
     scope: _Scope,
     level: Annotated[str | None, typer.Option("--level", help="strict, permissive, audit or skip.", show_default=False)] = None,
     threshold: Annotated[
-        int | None, typer.Option("--threshold", min=1, help="How many different keys must have signed.", show_default=False)
+        int | None,
+        typer.Option("--threshold", min=1, max=MOST_SIGNERS, help="How many different keys must have signed.", show_default=False),
     ] = None,
     base_match: Annotated[str | None, typer.Option("--base-match", help="family or exact.", show_default=False)] = None,
     max_stale_days: Annotated[
@@ -152,12 +159,19 @@ def update(
     files: Annotated[list[Path], typer.Argument(help="The next root, or a revocation list, of a trusted publisher.", show_default=False)],
     json: Json = False,
 ) -> None:
-    """Take in the next root or a revocation list. Its signatures decide, so the way it came does not matter."""
+    """Take in the next root or a revocation list. Its signatures decide, so the way it came does not matter.
+
+    Of several files those before the first that is refused stay taken in.
+    """
     from expert_kit.signing.update import apply_update
 
     store, done = trust_store(), []
     for file in files:
-        done.append(apply_update(store, _read(file)))
+        data = _read(file)
+        try:
+            done.append(apply_update(store, data))
+        except ExpertKitError as error:
+            raise type(error)(f"{printable(str(file))}: {error.message}", hint=error.hint, code=error.code) from error
         if not json:
             one = done[-1]
             note(f"{one.publisher}: {one.kind} version {one.version}" + ("" if one.changed else ", which was here already"))
@@ -199,7 +213,7 @@ def trust_store() -> TrustStore:
     return TrustStore(home())
 
 
-def trust_key(what: str, scope: str, expires: str | None, *, as_json: bool) -> None:
+def trust_key(what: str, scope: str | None, expires: str | None, *, as_json: bool) -> None:
     """Trust a key for a scope, and say so.
 
     Raises:

@@ -41,9 +41,13 @@ class BaseMerge:
         ]
         self._saved = [(own, own.detach().clone()) for _, _, _, own in named]
         # In place: a fused layer beside this one reads the same memory.
-        with torch.no_grad():
-            for path, layer, name, own in named:
-                own.copy_(_changed(own, adapter[path], name, turned=isinstance(layer, Conv1D)))
+        try:
+            with torch.no_grad():
+                for path, layer, name, own in named:
+                    own.copy_(_changed(own, adapter[path], name, turned=isinstance(layer, Conv1D)))
+        except BaseException:  # out of memory, or an interrupt: nobody would have this object to undo it
+            self.undo()
+            raise
 
     def undo(self) -> None:
         """Put the saved weights back; a second call does nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import statistics
@@ -14,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from expert_kit.curation.rows import DataRow
-from expert_kit.whole_file import replace_whole
+from expert_kit.whole_file import replace_png
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,7 @@ def draw_lengths(rows: Sequence[DataRow], path: Path) -> None:
     ):
         axes.hist(lengths, bins=40)
         axes.set(xlabel=f"characters of the {name}", ylabel="rows")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    replace_whole(path, picture.getvalue(), mode=0o644)
+    replace_png(path, figure)
 
 
 def _spread(lengths: list[int]) -> tuple[float, float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from expert_kit.names import printable
-from expert_kit.whole_file import replace_whole
+from expert_kit.whole_file import replace_png
 
 
 def draw_report(report: Mapping[str, Any], path: Path) -> None:
@@ -43,6 +42,4 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
     axes.set_ylim(0, 105)
     axes.set_ylabel("right answers in percent")
     axes.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    replace_whole(path, picture.getvalue(), mode=0o644)
+    replace_png(path, figure)

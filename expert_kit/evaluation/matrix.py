@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expert_kit.evaluation.run import BASE, Score, wilson
-from expert_kit.whole_file import replace_whole
-
-ROUTED = "auto"
+from expert_kit.evaluation.run import BASE, ROUTED, Score, wilson
+from expert_kit.whole_file import replace_png
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,7 @@ def draw_matrix(results: Sequence[DomainResult], path: Path) -> None:
         for column, share in enumerate(cells):
             axes.text(column, row, f"{share:.0f}", ha="center", va="center", color="black" if share > 60 else "white")
     axes.set_title("right answers in percent")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    replace_whole(path, picture.getvalue(), mode=0o644)
+    replace_png(path, figure)
 
 
 def _share(score: Score) -> dict[str, Any]:

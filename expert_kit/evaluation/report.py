@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from expert_kit.evaluation.general import GeneralScore, general_row
-from expert_kit.evaluation.run import BASE, Score
+from expert_kit.evaluation.run import BASE, ROUTED, Score
 
 ORACLE = "oracle"
 """What reports call the best choice of every row."""
@@ -46,7 +46,7 @@ def oracle_scores(scores: Sequence[Score]) -> list[Score]:
     """For each suite the rows that the base or one expert alone gets right: what choosing among single experts could reach."""
     found = []
     for suite in dict.fromkeys(score.suite for score in scores):
-        singles = [score for score in scores if score.suite == suite and score.experts != "auto" and not score.experts.startswith("mix:")]
+        singles = [score for score in scores if score.suite == suite and score.experts != ROUTED and not score.experts.startswith("mix:")]
         if not singles:
             continue
         rows = zip(*(score.cases for score in singles), strict=True)

@@ -17,6 +17,8 @@ from expert_kit.inference import ExpertEngine, Experts
 
 BASE = "base"
 """What reports call the base model alone."""
+ROUTED = "auto"
+"""What reports call the router's choice."""
 Report = Callable[[int, int], None]
 """Progress: rows done, rows in all."""
 

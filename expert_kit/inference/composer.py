@@ -125,7 +125,13 @@ class Composer:
         return loaded, []
 
     def hold(self, member: Member, held: ExitStack) -> Loaded:
-        """Load one expert; ``held`` drops the reference when it is closed."""
+        """Load one expert; ``held`` drops the reference when it is closed.
+
+        Raises:
+            NotComposableError: ``base_merged``; what DoRA multiplies with would be made from the changed weights.
+        """
+        if self.merged is not None:
+            raise merged_error()
         loaded = self.source.acquire(member)
         held.callback(self.source.resident.release, loaded.digest)
         return loaded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
@@ -40,6 +40,8 @@ class Handle:
 
     name: str
     digest: Digest
+    claims: set[str] = field(default_factory=set, compare=False, repr=False)
+    """What it still holds, of ``reference`` and ``pin``: nobody gives back twice what others hold too."""
 
 
 class ExpertEngine:
@@ -138,12 +140,13 @@ class ExpertEngine:
             held.pop_all()
         for one in loaded if pin else ():
             self._source.resident.pin(one.digest)
-        return [Handle(one.name, one.digest) for one in loaded]
+        return [Handle(one.name, one.digest, {"reference", "pin"} if pin else {"reference"}) for one in loaded]
 
     def unpin(self, handles: Sequence[Handle]) -> None:
-        """Let pinned experts go when their room is needed and nothing uses them."""
+        """Let pinned experts go when their room is needed and nothing uses them; what a handle did not pin stays as it is."""
         for handle in handles:
-            self._source.resident.pin(handle.digest, pinned=False)
+            if _take(handle, "pin"):
+                self._source.resident.pin(handle.digest, pinned=False)
 
     def prefetch(self, experts: Sequence[str | Path]) -> Future[None]:
         """Load experts in a thread of their own, for calls that come soon; what went wrong is the future's exception."""
@@ -162,6 +165,10 @@ class ExpertEngine:
             UsageError: ``released_twice``.
         """
         for handle in handles:
+            if not _take(handle, "reference"):
+                raise UsageError(
+                    f"{handle.name} was released by this handle before", hint="release each handle once", code="released_twice"
+                )
             self._source.resident.release(handle.digest)
 
     @overload
@@ -357,3 +364,12 @@ class ExpertEngine:
             defaults=request.defaults,
             logprobs=tuple(request.logprobs) if request.sampler.options.logprobs else None,
         )
+
+
+def _take(handle: Handle, claim: str) -> bool:
+    """Whether the handle still had the claim; it has it no longer. One set operation, so that two threads cannot both have it."""
+    try:
+        handle.claims.remove(claim)
+    except KeyError:
+        return False
+    return True

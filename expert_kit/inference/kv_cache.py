@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -88,16 +89,30 @@ class BatchCache(Cache):
         return self._longest - self.columns.shape[1]
 
     def remove_row(self, row: int) -> None:
-        """Take a row out; the last one takes its place."""
-        last = len(self.lengths) - 1
-        if row != last:
-            for keys, values in self._stores:
-                keys[row, : self.lengths[last]] = keys[last, : self.lengths[last]]
-                values[row, : self.lengths[last]] = values[last, : self.lengths[last]]
-            self.lengths[row] = self.lengths[last]
-        self.lengths.pop()
+        """Take a row out; the last one takes its place.
+
+        What it leaves is overwritten with zeros: the next row there may be shorter, and a masked key must be a number.
+        """
+        last, old = len(self.lengths) - 1, self.lengths[row]
+        moved = self.lengths.pop()
         if not self.lengths:
             self._stores.clear()
+            return
+        for store in itertools.chain.from_iterable(self._stores):
+            if row != last:
+                store[row, :moved] = store[last, :moved]
+                store[row, moved:old] = 0
+            store[last, :moved] = 0
+        if row != last:
+            self.lengths[row] = moved
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Shrink storage of which the rows that are left use less than half, so that one long row does not cost all that follow."""
+        rows, room = len(self.lengths), -(-max(self.lengths) // BLOCK) * BLOCK
+        held = self._stores[0][0].shape[0] * self._stores[0][0].shape[1] if self._stores else 0
+        if 2 * rows * room < held:
+            self._stores = [(keys[:rows, :room].clone(), values[:rows, :room].clone()) for keys, values in self._stores]
 
     def copy_row(self, row: int, tokens: Sequence[int]) -> Snapshot:
         """A row's keys and values; ``tokens`` are those that it holds."""

@@ -10,7 +10,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +36,16 @@ class BatchLimits:
     """Keys and values of the rows, at the length that each may reach."""
     prefix_bytes: int = 256 << 20
     """Keys and values kept of ended answers."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits under which nothing could ever run.
+
+        Raises:
+            UsageError: ``batch_limits``.
+        """
+        if self.rows < 1 or self.cache_bytes < 1 or self.prefix_bytes < 0:
+            message = f"no batch can run with {self.rows} rows, {self.cache_bytes} bytes of cache and {self.prefix_bytes} of kept prefixes"
+            raise UsageError(message, hint="give at least one row and one byte of cache", code="batch_limits")
 
 
 class Scheduler:
@@ -268,8 +278,9 @@ class Scheduler:
             dropped.append(request)
         if dropped:
             self._make_plan()
-        for request in dropped:
-            request.held.close()
+        with ExitStack() as closing:
+            for request in dropped:
+                closing.callback(request.held.close)
 
     def _sweep(self) -> None:
         """Take finished rows out now if no other thread is at it; that one would do it at its next step."""
@@ -284,10 +295,11 @@ class Scheduler:
     def _abandon(self, error: ExpertKitError) -> None:
         broken = self._running
         self._running, self._cache, self._plan = [], BatchCache(), RowPlan.of([])
-        for request in broken:
-            if not request.finished:
-                request.fail(error)
-            request.held.close()
+        with ExitStack() as closing:  # closes all, also where one of them fails
+            for request in broken:
+                if not request.finished:
+                    request.fail(error)
+                closing.callback(request.held.close)
 
     def _fits(self, request: Request) -> bool:
         if len(self._running) >= self.limits.rows:
@@ -304,7 +316,7 @@ class Scheduler:
         shown = f"{prompt} tokens" + (" with those of its expert" if request.soft_tokens else "")
         raise CapacityError(
             f"a prompt of {shown} and an answer of up to {wanted} do not fit into {what}",
-            hint=f"shorten the prompt, or pass max_new_tokens of at most {max(1, most - prompt)}",
+            hint=f"shorten the prompt, or pass max_new_tokens of at most {most - prompt}" if most > prompt else "shorten the prompt",
             code="prompt_too_long" if window <= limit else "batch_memory",
         )
 

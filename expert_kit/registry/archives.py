@@ -5,11 +5,11 @@ Apart from the room's ``__init__``, because it imports pydantic and cryptography
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from expert_kit import __version__
 from expert_kit.archive import ATTESTATIONS, SIGNATURES, ArchiveReader, Problem, Severity, replace_meta, validate_reader
@@ -32,6 +32,8 @@ from expert_kit.signing import (
     sign,
     verified_signers,
 )
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,8 @@ def sign_archive(archive: Path, key: PrivateKey, out: Path | None = None) -> Arc
         The state of the signed archive, with no check of its content beyond its digests.
 
     Raises:
-        ArchiveError, ManifestError: not a sound archive. SignatureError: it has a signature that does not verify.
-        CapacityError: the file cannot be written.
+        ArchiveError, ManifestError: not a sound archive. SignatureError: it has a signature that does not verify, or as many
+            as it may have. CapacityError: the file cannot be written.
     """
     with ArchiveReader.open(archive) as reader:
         statement, lines, meta = statement_bytes(reader.manifest), reader.signatures_bytes, reader.meta
@@ -109,8 +111,10 @@ def sign_archive(archive: Path, key: PrivateKey, out: Path | None = None) -> Arc
         # An archive is refused for one bad line: better now than at every user.
         verified_signers(lines, statement)
     lines = add_line(lines, sign(statement, key))
+    # Read as every user will read it, before it is written: there may be one too many now.
+    signers = _within_limits(lambda: verified_signers(lines, statement))
     replace_meta(archive, out or archive, {**meta, SIGNATURES: lines})
-    return ArchiveReport(ref, identity, verified_signers(lines, statement), ())
+    return ArchiveReport(ref, identity, signers, ())
 
 
 def sign_detached(archive: Path, key: PrivateKey, existing: bytes = b"") -> tuple[bytes, ArchiveReport]:
@@ -130,7 +134,7 @@ def sign_detached(archive: Path, key: PrivateKey, existing: bytes = b"") -> tupl
     if existing:
         verified_signers(existing, statement)
     lines = add_line(existing, sign(statement, key))
-    return lines, ArchiveReport(ref, identity, verified_signers(lines, statement), ())
+    return lines, ArchiveReport(ref, identity, _within_limits(lambda: verified_signers(lines, statement)), ())
 
 
 def attest_archive(archive: Path, kind: str, predicate: Mapping[str, Any], key: PrivateKey, out: Path | None = None) -> ArchiveReport:
@@ -144,7 +148,8 @@ def attest_archive(archive: Path, kind: str, predicate: Mapping[str, Any], key: 
         out: file to write, ``archive`` itself if not given.
 
     Raises:
-        ArchiveError, ManifestError: not a sound archive. SignatureError: ``attestation_invalid``, or one in the archive is bad.
+        ArchiveError, ManifestError: not a sound archive. SignatureError: ``attestation_invalid``, or one in the archive is bad, or
+            it has as many as it may have.
         CapacityError: the file cannot be written.
     """
     with ArchiveReader.open(archive) as reader:
@@ -152,9 +157,19 @@ def attest_archive(archive: Path, kind: str, predicate: Mapping[str, Any], key: 
         open_attestations(attestation_members(reader).values(), identity)
     name = f"{ATTESTATIONS}{kind}.jsonl"
     meta[name] = add_attestation(meta.get(name, b""), attest(identity, ref.file_stem, kind, predicate, key))
-    replace_meta(archive, out or archive, meta)
     members = [body for member, body in meta.items() if member.startswith(ATTESTATIONS)]
-    return ArchiveReport(ref, identity, (), (), open_attestations(members, identity))
+    attestations = _within_limits(lambda: open_attestations(members, identity))
+    replace_meta(archive, out or archive, meta)
+    return ArchiveReport(ref, identity, (), (), attestations)
+
+
+def _within_limits(read: Callable[[], _Read]) -> _Read:
+    """What the archive would hold, read back; all that can be wrong with it is that it is too much."""
+    try:
+        return read()
+    except SignatureError as error:
+        hint = "nothing was written; add it to a copy of the archive that has fewer, or to its next version"
+        raise SignatureError(error.message, hint=hint, code=error.code) from error
 
 
 def _range_problems(manifest: Manifest) -> Iterator[Problem]:

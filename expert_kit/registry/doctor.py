@@ -21,6 +21,7 @@ from expert_kit.registry.findings import Finding
 from expert_kit.registry.records import TOOL
 from expert_kit.registry.refusals import say_unmet
 from expert_kit.registry.store import Registry
+from expert_kit.registry.strangers import strangers
 from expert_kit.registry.trust_findings import revoked_findings, trust_findings
 
 REPAIR = "expert-kit doctor --repair"
@@ -31,6 +32,7 @@ _FIXES = {
     "tool": "install expert-kit {wanted}, or: expert-kit uninstall {expert}",
     "expert_range_invalid": "ask its publisher for a new version; this range binds nobody",
 }
+_STRAY = "lies in the registry and is none of its files; gc and --repair leave it alone"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -126,16 +128,16 @@ def _garbage(registry: Registry) -> Iterator[Finding]:
     with typed_errors(registry.root):
         orphans = gc.unused(registry.database, registry.blobs)
         stages = registry.blobs.clear_stages(dry_run=True)
-        strangers = registry.blobs.strangers()
+        strays = strangers(registry)
     if orphans:
         size = sum(map(registry.blobs.size, orphans))
         yield Finding("blob_orphan", str(registry.root), f"{len(orphans)} blobs, {size} bytes, that no expert needs", "expert-kit gc")
     if stages:
         message = f"{len(stages)} folders, {sum(stages)} bytes, of installs that did not come to their end"
         yield Finding("staging_stale", str(registry.root / "staging"), message, "expert-kit gc")
-    for path in strangers[:_LISTED]:
+    for path in strays[:_LISTED]:
         remove = f"rm {'-r ' if path.is_dir() and not path.is_symlink() else ''}{shlex.quote(str(path))}"
-        yield Finding("stray_file", str(path), "lies in the store and is no blob", f"{remove}, if it is not yours")
+        yield Finding("stray_file", str(path), _STRAY, f"{remove}, if it is not yours")
 
 
 def _permissions(registry: Registry) -> Iterator[Finding]:

@@ -52,6 +52,11 @@ def export(registry: Registry, expert: InstalledExpert, folder: Path) -> list[Pa
     return sorted(signatures)
 
 
+def parent_of(folder: Path) -> Path:
+    """The folder that this one lies in, also where it is written as ``.`` or ``..``; a link lies where it is, not where it points."""
+    return (folder if folder.name not in ("", "..") else folder.resolve()).parent
+
+
 def _check_free(folder: Path, signatures: Sequence[Path]) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         message, hint = f"{printable(str(folder))} is not an empty folder", "name a folder that does not exist yet"
@@ -76,10 +81,9 @@ def _take_back(written: Sequence[Path], folder: Path, *, keep: bool) -> None:
 
 def _signature_files(registry: Registry, expert: InstalledExpert, folder: Path) -> Iterator[tuple[Path, bytes]]:
     lines = registry.read(expert.signatures).splitlines() if expert.signatures else []
-    beside = (folder if folder.name not in ("", "..") else folder.resolve()).parent
     for line in lines:
         # The digest tells signatures apart without trusting anything in them.
-        yield beside / f"{expert.ref.file_stem}.{hashlib.sha256(line).hexdigest()[:12]}.sig", line
+        yield parent_of(folder) / f"{expert.ref.file_stem}.{hashlib.sha256(line).hexdigest()[:12]}.sig", line
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -35,7 +35,9 @@ def held_folder(parent: Path) -> Iterator[Path]:
 
 
 def clear_abandoned(folder: Path, *, dry_run: bool = False) -> int | None:
-    """Remove a folder whose install is gone; its bytes, or None if the install is alive. ``dry_run`` only looks."""
+    """Remove a folder whose install is gone; its bytes, or None if the install is alive, or it is no folder. ``dry_run`` only looks."""
+    if not folder.is_dir():
+        return None
     try:
         descriptor = _open(folder)
     except OSError:

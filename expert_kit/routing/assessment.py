@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from expert_kit.errors import CapacityError, DataError, UnknownNameError
+from expert_kit.errors import DataError, UnknownNameError
 from expert_kit.names import ExpertRef, printable
 from expert_kit.routing.corpus import Labelled
 from expert_kit.routing.decision import RouteDecision
@@ -20,6 +20,7 @@ from expert_kit.routing.feedback import Feedback
 from expert_kit.routing.fitted import Fitted
 from expert_kit.routing.measures import auroc, calibration_error, reliability
 from expert_kit.routing.reading import plain_prompts
+from expert_kit.whole_file import replace_png
 
 ALIKE: Final = 0.8
 """Cosine of two experts' mean examples from which on they are said to overlap."""
@@ -218,7 +219,7 @@ def draw_reliability(report: RouterReport, path: Path) -> None:
     """A reliability diagram as PNG: how often the first expert was right, by how likely that was said to be.
 
     Raises:
-        CapacityError: ``output_unwritable``.
+        OSError: it cannot be written.
     """
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
@@ -229,10 +230,7 @@ def draw_reliability(report: RouterReport, path: Path) -> None:
         xlim=(0, 1.02), ylim=(0, 1.02), xlabel="said: P(right | covered)", ylabel="was right", title=f"calibration error {report.ece:.3f}"
     )
     axes.legend(loc="upper left")
-    try:
-        figure.savefig(path, format="png", dpi=120)
-    except OSError as error:
-        raise CapacityError(f"cannot write {path}: {error.strerror}", hint="check the folder", code="output_unwritable") from error
+    replace_png(path, figure)
 
 
 def _share(flags: Sequence[bool]) -> float | None:

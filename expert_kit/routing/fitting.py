@@ -52,10 +52,10 @@ class FitSettings:
 
 
 def fit_key(corpus: Corpus, validation: Labelled | None, settings: FitSettings, encoder_id: str, generic: Sequence[str] = ()) -> str:
-    """Digest over all that a fit depends on; another one means that the state is stale."""
+    """Digest over all that a fit depends on, ``BACKGROUND`` too; another one means that the state is stale."""
     held = [] if validation is None else [validation.batch.texts, np.argwhere(validation.targets).tolist()]
     experts = [corpus.digests, corpus.categories, corpus.texts, corpus.labels.tolist()]
-    whole = json.dumps([experts, held, asdict(settings), encoder_id, list(generic), "fit/3"], sort_keys=True)
+    whole = json.dumps([experts, held, asdict(settings), encoder_id, [*BACKGROUND, *generic], "fit/3"], sort_keys=True)
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 

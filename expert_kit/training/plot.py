@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from expert_kit.whole_file import replace_png
+
 
 def write_loss_curve(history: Sequence[Mapping[str, float]], path: Path) -> None:
     """Draw training and evaluation loss over steps, log scale, as PNG; works for a run of one step too.
 
     Args:
         history: the Trainer's ``log_history``.
-        path: file to write.
+        path: is replaced.
+
+    Raises:
+        OSError: it cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -25,4 +30,4 @@ def write_loss_curve(history: Sequence[Mapping[str, float]], path: Path) -> None
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend()
-    figure.savefig(path, dpi=120)
+    replace_png(path, figure)

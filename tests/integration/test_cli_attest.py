@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.archive import ArchiveReader
+from expert_kit.archive import ArchiveReader, replace_meta
 from expert_kit.names import sha256_digest
+from expert_kit.signing import attest, load_private_key
+from expert_kit.signing.attestations import MAX_ATTESTATIONS
 
 PROVENANCE = {"buildDefinition": {"buildType": "urn:example:train", "externalParameters": {}}, "runDetails": {"builder": {"id": "urn:me"}}}
 REPORT = {"results": [{"suite": "gsm8k", "metric": "accuracy", "n": 200, "expert": 0.315, "base": 0.1}], "scores": []}
@@ -105,3 +107,24 @@ def test_a_file_that_is_not_there_is_said_in_words(run, signed: Path, files, opt
     gone = files / "gone.json"
     error = run("attest", signed, "--type", "eval", option, gone, "--key", "release", "--json").error
     assert error["message"] == f"cannot read {gone}: No such file or directory"
+
+
+def test_no_more_are_added_than_a_reader_takes(run, signed: Path, files, key):
+    with ArchiveReader.open(signed) as reader:
+        identity, meta = sha256_digest(reader.manifest_bytes), reader.meta
+    private = load_private_key(key.private_path)
+    lines = [
+        attest(identity, "x", "bom", {"bomFormat": "CycloneDX", "specVersion": str(n)}, private) + b"\n" for n in range(MAX_ATTESTATIONS)
+    ]
+    members = {f"META/attestations/part{n}.jsonl": b"".join(lines[n::4]) for n in range(4)}
+    replace_meta(signed, signed, {**meta, **members})
+    full = signed.read_bytes()
+    words = ["attest", signed, "--type", "provenance", "--predicate", files / "provenance.json", "--key", "release"]
+    done = run(*words, "--out", files / "other.expert", "--json")
+    assert (done.code, done.error["code"]) == (4, "attestation_invalid")
+    assert f"more than {MAX_ATTESTATIONS} attestations" in done.error["message"]
+    assert "ask the one" not in done.error["next"]
+    assert run(*words).code == 4
+    assert signed.read_bytes() == full
+    assert not (files / "other.expert").exists()
+    assert run("validate", signed).code == 0

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from expert_kit.registry import Registry
+from expert_kit.registry.doctor import examine
+from expert_kit.signing import TrustStore
 
 
 def sql(statement: str) -> Callable[[Registry], None]:
@@ -133,7 +135,10 @@ def test_what_cannot_be_derived_is_told_with_the_next_step(run, installed, code,
     assert code in run("doctor").out
 
 
-@pytest.mark.parametrize("where", ["cas/x", "cas/sha256/x", "cas/sha256/xx/y", "cas/sha256/ab/below/x", "cas/other/deep/x"])
+@pytest.mark.parametrize(
+    "where",
+    ["x", "folder/deep/x", ".x", "staging/x", "cas/x", "cas/sha256/x", "cas/sha256/xx/y", "cas/sha256/ab/below/x", "cas/other/deep/x"],
+)
 def test_a_stray_file_is_found_wherever_in_the_store_it_lies(run, installed, home: Path, where):
     path = home / "registry" / where
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,9 +146,21 @@ def test_a_stray_file_is_found_wherever_in_the_store_it_lies(run, installed, hom
     (home / "registry" / "cas" / "sha256" / "00").mkdir(exist_ok=True)  # an empty folder for blobs is none
     (finding,) = run("doctor", "--json").json["findings"]
     assert (finding["code"], path.is_relative_to(finding["where"])) == ("stray_file", True)
+    assert run("gc").err == "not made by the registry and left alone: 1; see: expert-kit doctor\n"
+    assert run("doctor", "--repair").code == 9
+    assert path.read_text() == "x"
     command = finding["fix"].removesuffix(", if it is not yours")
     subprocess.run(shlex.split(command), check=True)
     assert run("doctor").code == 0
+
+
+def test_the_files_of_trust_are_no_strays_where_they_lie_beside_the_database(tmp_path: Path, key):
+    registry = Registry(tmp_path / "registry")
+    with registry.database.writing():
+        TrustStore(registry.trust_home).trust("acme/*", key.key_id)
+    with registry.database.reading():
+        assert (tmp_path / "registry" / "registry.sqlite-wal").exists()
+        assert examine(registry, []) == []
 
 
 @pytest.mark.parametrize("spoil", [spoil_blob, lose_blob])

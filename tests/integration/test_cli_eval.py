@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 COMMON = ("--dtype", "float32", "--device", "cpu", "--batch-size", "4")
@@ -121,6 +122,34 @@ def test_a_report_is_json_a_card_and_a_picture_and_can_be_packed_and_attested(ru
     (metrics,) = [one["metrics"] for one in attested.json["attestations"]]
     assert [row["suite"] for row in metrics] == ["powers", "general-text"]
     assert all(row["data_sha256"].startswith("sha256:") for row in metrics)
+
+
+def test_an_expert_whose_evaluation_is_not_there_yet_gets_its_report(run, recipe: Path, adapter: Path, tmp_path: Path):
+    """The first report is made for a source that already names it."""
+    source = tmp_path / "source"
+    shutil.copytree(adapter, source / "adapter")
+    (source / "expert.yaml").write_text(
+        "name: acme/x\nversion: 1.0.0\nlicense: MIT\nsummary: x\nadapter: adapter/\nbase: tiny\neval: eval.yaml\n"
+    )
+    done = run("eval", source / "adapter", "--recipe", recipe, "--limit", "1", "--report", tmp_path / "report", "--json", *COMMON)
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "report" / "report.json").read_text()) == done.json
+    assert "eval.yaml" in done.err
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(run, recipe: Path, adapter: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    done = run("eval", adapter, "--recipe", recipe, "--limit", "1", "--cases", tmp_path / "file" / "cases.jsonl", "--json", *COMMON)
+    assert done.code == 7
+    assert done.json["results"]
+    assert done.error["code"] == "output_unwritable"
+
+
+def test_what_a_report_needs_is_read_before_anything_is_run(run, recipe: Path, adapter: Path, tmp_path: Path):
+    (adapter / "adapter_config.json").write_text("{}")
+    done = run("eval", adapter, "--recipe", recipe, "--experts", "base", "--report", tmp_path / "report", *COMMON)
+    assert done.code != 0
+    assert "powers, base" not in done.err
 
 
 def test_a_mix_stands_beside_its_experts_and_the_oracle(run, recipe: Path, two_experts):

@@ -209,7 +209,8 @@ def test_a_file_that_nobody_can_cosign_is_called_what_it_is(run, key, tmp_path):
     (tmp_path / "prov.json").write_text('{"buildDefinition": {}}\n')
     for words in (["keys", "cosign", tmp_path / "prov.json", "--key", "release"], ["trust", "update", tmp_path / "prov.json"]):
         error = run(*words, "--json").error
-        assert (error["code"], error["message"]) == ("signature_malformed", "neither a root.json nor a revocation list")
+        assert error["code"] == "signature_malformed"
+        assert error["message"].removeprefix(f"{tmp_path / 'prov.json'}: ") == "neither a root.json nor a revocation list"
         assert "archive" not in error["next"]
 
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from expert_kit.archive import ArchiveReader, replace_meta
+from expert_kit.manifest import statement_bytes
 from expert_kit.registry.archives import check_archive
-from expert_kit.signing import load_private_key
+from expert_kit.signing import KEY_TYPES, load_private_key, sign
+from expert_kit.signing.envelope import MAX_LINES
 from tests.support.builders import tamper
 
 
@@ -51,8 +53,6 @@ def test_a_damaged_archive_is_not_signed_and_not_changed(run, archive: Path, key
 
 
 def test_a_signature_of_something_else_is_not_signed_over(run, archive: Path, key):
-    from expert_kit.signing import sign
-
     line = sign(b"another statement", load_private_key(key.private_path)) + b"\n"
     replace_meta(archive, archive, {"META/signatures.jsonl": line})
     done = run("sign", archive, "--key", "release", "--json")
@@ -126,3 +126,15 @@ def test_the_passphrase_may_come_from_the_environment(run, archive: Path, monkey
 def test_a_folder_is_no_archive_and_the_next_step_is_named(run, key, tmp_path):
     done = run("sign", tmp_path, "--key", "release", "--json")
     assert (done.code, done.error["code"], done.error["next"]) == (4, "archive_not_regular", "give the path of an .expert file")
+
+
+def test_no_more_signatures_are_added_than_a_reader_takes(run, archive: Path, key):
+    with ArchiveReader.open(archive) as reader:
+        statement = statement_bytes(reader.manifest)
+    lines = b"".join(sign(statement, KEY_TYPES["ed25519"]()) + b"\n" for _ in range(MAX_LINES))
+    replace_meta(archive, archive, {"META/signatures.jsonl": lines})
+    full = archive.read_bytes()
+    done = run("sign", archive, "--key", "release", "--json")
+    assert (done.code, done.error["code"]) == (4, "signature_malformed")
+    assert archive.read_bytes() == full
+    assert len(check_archive(archive).signers) == MAX_LINES

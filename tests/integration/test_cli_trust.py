@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from expert_kit.signing import TrustStore, new_key
+from expert_kit.signing.envelope import MAX_LINES
 
 
 @pytest.fixture
@@ -137,6 +138,36 @@ def test_a_file_that_is_no_update_is_refused(run, trusting, tmp_path, content):
     done = run("trust", "update", tmp_path / "file", "--json")
     assert done.code == 4
     assert run("trust", "update", tmp_path / "gone", "--json").error["code"] == "trust_file"
+
+
+def test_of_several_files_the_refused_one_is_named(run, trusting, home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    new_key(home / "keys", "release-2")
+    assert run("keys", "rotate", trusting, "--add", "release-2", "--out", "a").code == 0
+    (tmp_path / "b").write_bytes(b"{}")
+    done = run("trust", "update", "a", "b", "c", "--json")
+    assert done.code == 4
+    assert done.error["message"].startswith("b: ")
+    assert done.error["code"] == "signature_malformed"
+    assert run("trust", "list", "--json").json["roots"][0]["version"] == 2
+
+
+def test_an_empty_scope_is_no_scope(run, root, home):
+    digest = run("trust", "add", root, "--json").error["next"].split()[2].rstrip(",")
+    for words in (["trust", "add", root, "--digest", digest], ["trust", "add", "release"], ["keys", "trust", "release"]):
+        done = run(*words, "--scope", "", "--json")
+        assert (done.code, done.error["code"], done.error["type"]) == (2, "trust_scope_missing", "UsageError")
+    assert not (home / "trust.toml").exists()
+
+
+@pytest.mark.parametrize("threshold", ["0", "-1", "33", "3" * 30])
+def test_a_threshold_that_no_archive_can_reach_is_refused(run, home, threshold):
+    for words in (["trust", "set", "acme/*"], ["keys", "root", "acme", "--key", "release"], ["keys", "rotate", "root.json"]):
+        done = run(*words, "--threshold", threshold, "--json")
+        assert (done.code, done.error["type"], done.error["param"]) == (2, "UsageError", "threshold")
+        assert "from 1 to 32" in done.error["message"]
+    assert MAX_LINES == 32
+    assert run("trust", "set", "acme/*", "--threshold", MAX_LINES, "--json").json["threshold"] == MAX_LINES
 
 
 def test_log_shows_what_happened_and_notices_a_cut(run, trusting, home):

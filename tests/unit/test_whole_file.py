@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.whole_file import replace_whole
+from expert_kit.whole_file import replace_png, replace_whole
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
@@ -45,3 +45,14 @@ def test_the_bytes_are_on_the_disk_before_the_name_points_to_them(tmp_path: Path
     replace_whole(tmp_path / "file", b"newer", durable=False)
     assert calls == ["fsync", "replace", "fsync", "replace"]
     assert (tmp_path / "file").read_bytes() == b"newer"
+
+
+def test_a_figure_is_a_png_whatever_the_name_says_and_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    path = tmp_path / "curve.pdf"
+    replace_png(path, Figure(figsize=(1, 1)))
+    assert (path.read_bytes()[:8], stat.S_IMODE(path.stat().st_mode)) == (b"\x89PNG\r\n\x1a\n", 0o644)
+    with pytest.raises(FileNotFoundError):
+        replace_png(tmp_path / "none" / "curve.png", Figure(figsize=(1, 1)))
+    assert list(tmp_path.iterdir()) == [path]

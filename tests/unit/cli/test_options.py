@@ -50,6 +50,12 @@ def test_several_experts_are_a_list_and_none_is_auto():
     assert read_choices(["ns/a", "ns/b"]) == ["ns/a", "ns/b"]
 
 
+def test_an_empty_word_is_no_choice():
+    for words in ([""], ["ns/a", ""]):
+        with pytest.raises(UsageError, match="this word is empty"):
+            read_choices(words)
+
+
 @pytest.mark.parametrize("alone", ["auto", "base", "mix:ns/a@1+ns/b@1"])
 def test_words_for_a_whole_choice_stand_alone(alone):
     with pytest.raises(UsageError, match="stands alone"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.cli.output import counted, emit_table, set_up_streams, show_error, terminal_safe, write_whole
+from expert_kit.cli.output import counted, emit_table, set_up_streams, show_error, terminal_safe, write_whole, writing
 from expert_kit.errors import CapacityError, RecipeError
 
 
@@ -76,3 +76,12 @@ def test_a_file_that_cannot_be_written_is_a_typed_error_and_leaves_nothing(tmp_p
 
 def test_things_are_counted_in_their_number() -> None:
     assert [counted(number, "finding") for number in (0, 1, 2)] == ["0 findings", "1 finding", "2 findings"]
+
+
+def test_what_cannot_be_written_is_named_and_other_errors_pass(tmp_path: Path):
+    with pytest.raises(CapacityError) as caught, writing(tmp_path / "a\x1bb.png"):
+        raise PermissionError(13, "Permission denied")
+    assert (caught.value.code, "\x1b" in caught.value.message) == ("output_unwritable", False)
+    assert caught.value.message.endswith("b.png: Permission denied")
+    with pytest.raises(ValueError, match="no file"), writing(tmp_path):
+        raise ValueError("no file")

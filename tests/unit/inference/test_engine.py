@@ -157,7 +157,7 @@ def test_handles_keep_adapters_and_release_lets_them_go(tiny, adapters):
     small.release(handles)
     small.attach_experts([adapters[1]])
     assert small.stats()["evictions"] == 1
-    with pytest.raises(UsageError, match="released more often"):
+    with pytest.raises(UsageError, match="released by this handle before"):
         small.release(handles)
 
 
@@ -175,8 +175,7 @@ def test_an_answer_in_use_is_released_when_its_stream_is_closed(engine, adapters
     stream.close()
     handle = engine.attach_experts([adapters[0]])
     engine.release(handle)
-    with pytest.raises(UsageError, match="released more often"):
-        engine.release(handle)
+    assert engine._source.resident.references == 0
 
 
 def test_a_base_that_is_not_here_names_the_command_that_pulls_it():

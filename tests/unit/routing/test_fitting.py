@@ -162,6 +162,12 @@ def test_any_change_of_the_inputs_makes_the_fit_stale(inputs: FitInputs) -> None
     assert len({inputs.key, *(one.key for one in changed)}) == 1 + len(changed)
 
 
+def test_another_background_makes_the_fit_stale(inputs: FitInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = inputs.key
+    monkeypatch.setattr("expert_kit.routing.fitting.BACKGROUND", ("What time is it in Lima?",))
+    assert replace(inputs).key != before
+
+
 def test_without_validation_prompts_examples_are_held_out() -> None:
     fitted = _inputs(_experts(examples=20, validation=0)).fit()
     assert fitted.report.source == "folds"
