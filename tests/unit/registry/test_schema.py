@@ -67,7 +67,7 @@ def test_a_manifest_that_is_lost_costs_its_relations_only_and_is_told(old: Regis
         identity = connection.execute("SELECT identity FROM expert WHERE version = '1.0.0'").fetchone()[0]
     connection.close()
     blob = old.blobs.path(identity)
-    kept = blob.rename(old.root / "kept")
+    kept = blob.rename(old.root.parent / "kept")
     assert len(old.list()) == 2
     assert old.get("acme/sql@1.0.0").conflicts == {}
     assert [finding.code for finding in examine(old, [BASE])] == ["blob_missing"]
