@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench_report import timed_ms
+from bench_report import alternate, timed_ms
 
 NAME, WEIGHTS = "expert-kit/joined", "adapter_model.safetensors"
 
@@ -87,8 +86,7 @@ def check(tensors: dict[str, Any]) -> None:
 
 def in_turn(ours: Callable[[], None], theirs: Callable[[], None], runs: int) -> list[float]:
     """Median milliseconds of both, each time in a new child, after one pair that is not counted."""
-    pairs = [[in_child(work, 1)[0] for work in (ours, theirs)] for _ in range(runs + 1)][1:]
-    return [statistics.median(column) for column in zip(*pairs, strict=True)]
+    return alternate(runs, lambda: in_child(ours, 1)[0], lambda: in_child(theirs, 1)[0])
 
 
 def in_child(work: Callable[[], None], times: int) -> list[float]:

@@ -6,12 +6,11 @@ C++ compiler.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from bench_report import Case, Machine, arguments, show, timed_ms
+from bench_report import Case, Machine, alternate, arguments, show, timed_ms
 from transformers import StaticCache
 
 STEPS = 40
@@ -26,8 +25,7 @@ def main() -> None:
     machine, model = Machine(), loaded()
     compiled = torch.compile(model.forward, dynamic=False, fullgraph=True)
     first_ms = timed_ms(lambda: rate(model, compiled, 2))
-    turns = [(rate(model, compiled), rate(model, model.forward)) for _ in range(options.runs + 1)][1:]
-    ours, peer = (statistics.median(column) for column in zip(*turns, strict=True))
+    ours, peer = alternate(options.runs, lambda: rate(model, compiled), lambda: rate(model, model.forward))
     cases = [
         Case("compiled_step", "tokens/s", ours, peer, "the same, not compiled", ours / peer),
         Case("compiled_first_s", "s", first_ms / 1000),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_engine_peers import LlamaCpp, PeftPeer, resident_bytes
-from bench_report import Case, Machine, arguments, median_ms, show, timed_ms
+from bench_report import Case, Machine, alternate, arguments, median_ms, show, timed_ms
 from lora_to_gguf import gguf_tensors, write_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,12 +86,6 @@ def write_adapter(folder: Path, record: Any, seed: int) -> Path:
     save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
     (folder / "adapter_config.json").write_bytes(config_of_spec(spec))
     return folder
-
-
-def alternate(runs: int, *calls: Callable[[], float]) -> list[float]:
-    """Medians of calls that return a measure, taken in turns after one turn that is not counted."""
-    turns = [[call() for call in calls] for _ in range(runs + 1)][1:]
-    return [statistics.median(column) for column in zip(*turns, strict=True)]
 
 
 def decode_rate(engine: Any, mixes: Sequence[Any], steps: int = STEPS) -> float:

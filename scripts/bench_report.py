@@ -52,6 +52,12 @@ def timed_ms(call: Callable[[], Any]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+def alternate(runs: int, *calls: Callable[[], float]) -> list[float]:
+    """Medians of calls that return a measure, taken in turns after one turn that is not counted."""
+    turns = [[call() for call in calls] for _ in range(runs + 1)][1:]
+    return [statistics.median(column) for column in zip(*turns, strict=True)]
+
+
 class Machine:
     """Describes the machine; the load is read when it is made and when it is printed."""
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench_report import Case, Machine, arguments, median_ms, show, timed_ms
+from bench_report import Case, Machine, alternate, arguments, median_ms, show, timed_ms
 
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTER = ROOT / "experts" / "calculus" / "adapter"
@@ -69,8 +69,7 @@ def main() -> None:
         with torch.inference_mode():
             clean.generate(**encoded, max_new_tokens=length, do_sample=False)
 
-    pairs = [(timed_ms(lambda: greedy(ADAPTER)), timed_ms(peer_greedy)) for _ in range(options.runs + 1)][1:]
-    ours_ms, theirs_ms = (sorted(column)[len(pairs) // 2] for column in zip(*pairs, strict=True))
+    ours_ms, theirs_ms = alternate(options.runs, lambda: timed_ms(lambda: greedy(ADAPTER)), lambda: timed_ms(peer_greedy))
     cases = [
         against("base_load_ms", base_ms, peer_base_ms, "transformers"),
         against("attach_ms", attach_ms, peer_attach_ms, "PEFT load_adapter"),

@@ -35,13 +35,9 @@ def has_matrix_units() -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def has_integer_products() -> bool:
-    """Whether the processor sums products of whole numbers of 8 bits in one instruction (VNNI)."""
-    return bool(torch.cpu.get_capabilities().get("avx512_vnni"))
-
-
 _MATRIX_UNITS = has_matrix_units()
-_INTEGER_PRODUCTS = has_integer_products()
+_INTEGER_PRODUCTS = bool(torch.cpu.get_capabilities().get("avx512_vnni"))
+"""Whether the processor sums products of whole numbers of 8 bits in one instruction (VNNI)."""
 
 
 @dataclass(frozen=True)

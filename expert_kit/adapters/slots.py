@@ -6,6 +6,7 @@ act in another call, and outside of it the model is the bare base.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 
@@ -40,7 +41,8 @@ class SharedInput:
         self.group = group
         self._layers: list[Callable[[torch.Tensor], torch.Tensor]] = list(layers)
         self._fused = fused_linear(layers) if len(layers) > 1 else None
-        self._is_split = isinstance(self._fused, Int8Linear)
+        # int8 makes whole numbers of the input first, which the members share in any number of rows.
+        self._fused_rows = math.inf if isinstance(self._fused, Int8Linear) else _FUSED_ROWS
         self._sizes = [member.end - member.start for member in group.members]
         self._local = threading.local()
 
@@ -67,7 +69,7 @@ class SharedInput:
             ys: Sequence[torch.Tensor] = [self._layers[0](read)]
             whole = None
         else:
-            is_fused = self._fused is not None and (x.device.type != "cpu" or self._is_split or x.shape[:-1].numel() <= _FUSED_ROWS)
+            is_fused = self._fused is not None and (x.device.type != "cpu" or x.shape[:-1].numel() <= self._fused_rows)
             whole = self._fused(x) if is_fused and self._fused else None
             ys = [layer(x) for layer in self._layers] if whole is None else whole.split(self._sizes, dim=-1)
             # Rows beside these keep what they had, to the bit.

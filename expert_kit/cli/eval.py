@@ -83,16 +83,15 @@ def evaluate(
         about = facts_of(engine, target, choices[target], recipe) if report is not None else None
         general = [] if no_general_text else run_general_text(engine, choices, general_text, limit=limit)
         scores = run_suites(engine, suites, choices, batch_size=batch_size, limit=limit)
-    lines = _lines(scores)
-    scores += oracle_scores(scores) if oracle else []
-    found = build_report(scores, target, general)
+    shown = [*scores, *(oracle_scores(scores) if oracle else [])]
+    found = build_report(shown, target, general)
     if json:
         emit_json(found)
     else:
-        emit("\n\n".join([markdown_table(scores), *([general_table(general)] if general else [])]))
+        emit("\n\n".join([markdown_table(shown), *([general_table(general)] if general else [])]))
     # Behind the numbers: a place that cannot be written must not cost them.
     if cases is not None:
-        write_whole(cases, lines)
+        write_whole(cases, _lines(scores))
     if report is not None and about is not None:
         write_report(report, found, about)
 

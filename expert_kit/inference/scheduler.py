@@ -278,9 +278,7 @@ class Scheduler:
             dropped.append(request)
         if dropped:
             self._make_plan()
-        with ExitStack() as closing:
-            for request in dropped:
-                closing.callback(request.held.close)
+        _let_go(dropped)
 
     def _sweep(self) -> None:
         """Take finished rows out now if no other thread is at it; that one would do it at its next step."""
@@ -295,11 +293,10 @@ class Scheduler:
     def _abandon(self, error: ExpertKitError) -> None:
         broken = self._running
         self._running, self._cache, self._plan = [], BatchCache(), RowPlan.of([])
-        with ExitStack() as closing:  # closes all, also where one of them fails
-            for request in broken:
-                if not request.finished:
-                    request.fail(error)
-                closing.callback(request.held.close)
+        for request in broken:
+            if not request.finished:
+                request.fail(error)
+        _let_go(broken)
 
     def _fits(self, request: Request) -> bool:
         if len(self._running) >= self.limits.rows:
@@ -335,6 +332,13 @@ class Scheduler:
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         return int(2 * config.num_hidden_layers * heads * size * self.base.model.dtype.itemsize)
+
+
+def _let_go(requests: Sequence[Request]) -> None:
+    """Drop what the requests hold, that of all of them also where one cannot."""
+    with ExitStack() as closing:
+        for request in requests:
+            closing.callback(request.held.close)
 
 
 def _token(request: Request, logits: torch.Tensor, top: tuple[float, int]) -> int:
