@@ -46,6 +46,15 @@ class SharedInput:
         self._sizes = [member.end - member.start for member in group.members]
         self._local = threading.local()
 
+    def __getstate__(self) -> dict[str, object]:
+        """All but what one thread is in the middle of, so that a model with slots can be copied."""
+        return {name: value for name, value in vars(self).items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """What :meth:`__getstate__` gave."""
+        vars(self).update(state)
+        self._local = threading.local()
+
     def take(self, member: int, x: torch.Tensor) -> torch.Tensor:
         """One member's output (rows, ..., out) for ``x`` (rows, ..., in)."""
         if len(self._layers) == 1:

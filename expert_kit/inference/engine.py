@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -123,11 +123,11 @@ class ExpertEngine:
         self._source.resident.clear()
         self._scheduler.prefixes.clear()
 
-    def attach_experts(self, experts: Sequence[str | Path], *, pin: bool = False) -> list[Handle]:
+    def attach_experts(self, experts: Sequence[str | Path] | str | Path, *, pin: bool = False) -> list[Handle]:
         """Load experts now and keep them in memory; one handle each, for :meth:`release`.
 
         Args:
-            experts: names, or local adapter folders.
+            experts: names, or local adapter folders; one alone may be given as it is.
             pin: keep them also when nothing uses them, until :meth:`unpin`.
 
         Raises:
@@ -135,7 +135,7 @@ class ExpertEngine:
             CapacityError: they do not fit.
         """
         with ExitStack() as held:
-            loaded = [self._composer.hold(member, held) for member, _ in parse_selection(list(experts)).members]
+            loaded = [self._composer.hold(member, held) for member, _ in _named(experts).members]
             # From here on the caller's handles are what holds them.
             held.pop_all()
         for one in loaded if pin else ():
@@ -148,9 +148,9 @@ class ExpertEngine:
             if _take(handle, "pin"):
                 self._source.resident.pin(handle.digest, pinned=False)
 
-    def prefetch(self, experts: Sequence[str | Path]) -> Future[None]:
+    def prefetch(self, experts: Sequence[str | Path] | str | Path) -> Future[None]:
         """Load experts in a thread of their own, for calls that come soon; what went wrong is the future's exception."""
-        selection = parse_selection(list(experts))
+        selection = _named(experts)
 
         def load() -> None:
             with ExitStack() as held:
@@ -364,6 +364,12 @@ class ExpertEngine:
             defaults=request.defaults,
             logprobs=tuple(request.logprobs) if request.sampler.options.logprobs else None,
         )
+
+
+def _named(experts: Sequence[str | Path] | str | Path) -> Selection:
+    """Experts by name only: the words that choose for a prompt have no meaning without one."""
+    several = isinstance(experts, Sequence | Mapping) and not isinstance(experts, str)
+    return parse_selection(experts if several else [experts])
 
 
 def _take(handle: Handle, claim: str) -> bool:

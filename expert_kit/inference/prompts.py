@@ -48,9 +48,11 @@ def to_options(given: dict[str, Any]) -> SamplingOptions:
     """The keyword arguments of a call as options.
 
     Raises:
-        UsageError: ``option_unknown``, or one is out of range.
+        UsageError: ``option_unknown``, or one has another type or is out of range.
     """
     options = given.pop("options", None) or SamplingOptions()
+    if not isinstance(options, SamplingOptions):
+        raise UsageError(f"options={options!r} is not SamplingOptions", hint="pass options=SamplingOptions(...)", code="option_type")
     unknown = sorted(given.keys() - OPTION_NAMES)
     if unknown:
         raise UsageError(f"unknown options: {', '.join(unknown)}", hint=f"known: {', '.join(sorted(OPTION_NAMES))}", code="option_unknown")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -27,6 +30,36 @@ text is a grammar.
 
 BY_TASK = ("max_new_tokens", "temperature", "top_p")
 """Options that a kind of task decides where nobody else does."""
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _whole_or_none(value: Any) -> bool:
+    return value is None or _whole(value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)
+
+
+_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("max_new_tokens", "top_k", "no_repeat_ngram_size", "top_logprobs"), (_whole, "an integer")),
+    **dict.fromkeys(("temperature", "top_p", "min_p", "repetition_penalty"), (_number, "a number")),
+    "seed": (_whole_or_none, "an integer, or None"),
+    "stop": (_texts, "a text, or several"),
+    "by_task": (_texts, f"True, False, or some of {', '.join(BY_TASK)}"),
+    "logprobs": (lambda value: isinstance(value, bool), "True or False"),
+    "grammar": (lambda value: value is None or isinstance(value, str | Path), "a text, a path, or None"),
+}
+
+# NumPy's numbers are numbers too, but torch does not take them everywhere.
+_PLAIN: dict[Callable[[Any], bool], type] = {_whole: int, _whole_or_none: int, _number: float}
 
 
 @dataclass(frozen=True)
@@ -63,15 +96,20 @@ class SamplingOptions:
     """With ``logprobs``: also the likeliest tokens at each place, 0 to 20."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range.
+        """Refuse values of another type or out of range.
 
         Raises:
-            UsageError: ``sampling_range``, naming the option.
+            UsageError: ``option_type`` or ``sampling_range``, naming the option.
         """
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
         if isinstance(self.by_task, bool):
             object.__setattr__(self, "by_task", BY_TASK if self.by_task else ())
+        for name, (is_right, wanted) in _TYPES.items():
+            if not is_right(getattr(self, name)):
+                raise UsageError(f"{name}={getattr(self, name)!r} is not {wanted}", hint=f"give {name} {wanted}", code="option_type")
+            if (plain := _PLAIN.get(is_right)) and getattr(self, name) is not None:
+                object.__setattr__(self, name, plain(getattr(self, name)))
         checks = {
             "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
             "temperature": (self.temperature == 0 or 0.01 <= self.temperature <= 100, "0, or 0.01 to 100"),
@@ -84,7 +122,6 @@ class SamplingOptions:
             "seed": (self.seed is None or 0 <= self.seed < 2**63, "0 to 2**63 - 1"),
             "by_task": (set(self.options_by_task) <= set(BY_TASK), ", ".join(BY_TASK)),
             "stop": (all(self.stop), "texts that are not empty"),
-            "grammar": (self.grammar is None or isinstance(self.grammar, str | Path), "a text, a path, or None"),
         }
         for name, (is_right, allowed) in checks.items():
             if not is_right:

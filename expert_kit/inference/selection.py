@@ -44,7 +44,7 @@ def parse_selection(experts: Experts) -> Selection:
     Weights are taken as they are: never normalised, negative ones allowed, zeros dropped.
 
     Raises:
-        UnknownNameError: a part is no expert name. UsageError: a ``mix:`` is malformed.
+        UnknownNameError: a part is no expert name. UsageError: a ``mix:`` is malformed; ``experts_type``, no selection at all.
         NotComposableError: ``weight_invalid``, not a finite number; ``expert_twice``, one expert named twice.
     """
     if experts is None:
@@ -55,6 +55,8 @@ def parse_selection(experts: Experts) -> Selection:
         return Selection(False, ((experts, 1.0),))
     if isinstance(experts, Mapping):
         return _mix([(_member(name), weight) for name, weight in experts.items()])
+    if not isinstance(experts, Sequence):
+        raise _no_selection(experts)
     return _mix([(_member(name), 1 / len(experts)) for name in experts])
 
 
@@ -80,7 +82,17 @@ def _weight(part: str, text: str) -> float:
 
 
 def _member(name: str | Path) -> Member:
+    if not isinstance(name, str | Path):
+        raise _no_selection(name)
     return name if isinstance(name, Path) else ExpertRef.parse(name)
+
+
+def _no_selection(value: object) -> UsageError:
+    return UsageError(
+        f"{value!r} selects no experts",
+        hint='pass "auto", None, a name, a list of names, or {"ns/name": weight}',
+        code="experts_type",
+    )
 
 
 def _mix(members: Sequence[tuple[Member, float]]) -> Selection:

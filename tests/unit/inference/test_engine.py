@@ -1,5 +1,7 @@
+import copy
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -283,6 +285,34 @@ def test_pinned_experts_stay_and_prefetched_ones_are_there(engine, adapters):
 def engine_adapter(engine):
     path, rows, columns = engine.base.record.linears[0]
     return {path: LoraWeights(torch.ones(1, columns), torch.ones(rows, 1))}
+
+
+def test_a_copy_of_a_base_with_slots_stands_alone(engine, adapters):
+    engine.generate("warm", adapters[0], max_new_tokens=2)
+    copied = replace(engine.base, model=copy.deepcopy(engine.base.model))
+    other = ExpertEngine(copied, encoder=FakeEncoder())
+    before = engine.generate("hello", adapters[0], max_new_tokens=8)
+    assert other.generate("hello", adapters[0], max_new_tokens=8).text == before.text
+    with torch.no_grad():
+        for layer in base_layers(copied.model, copied.record.linears).values():
+            layer.weight.mul_(-1)
+    assert other.likelihood("hello there").logprob != engine.likelihood("hello there").logprob
+    assert engine.generate("hello", adapters[0], max_new_tokens=8).text == before.text
+
+
+def test_one_expert_is_attached_as_it_is(engine, adapters):
+    (handle,) = engine.attach_experts(adapters[0])
+    engine.prefetch(adapters[1]).result(timeout=30)
+    assert len(engine.stats()["adapters"]) == 2
+    engine.release([handle])
+
+
+@pytest.mark.parametrize("wrong", [None, 42, [None], {"a"}])
+def test_what_names_no_experts_attaches_none(engine, wrong):
+    for call in (engine.attach_experts, engine.prefetch, lambda experts: engine.generate("a", [experts, experts])):
+        with pytest.raises(UsageError) as caught:
+            call(wrong)
+        assert caught.value.code == "experts_type"
 
 
 def test_a_prefetch_says_what_went_wrong(engine, tmp_path):

@@ -51,3 +51,24 @@ def test_drawing_a_seed_leaves_the_global_random_numbers_alone():
     torch.manual_seed(5)
     Sampler(SamplingOptions(temperature=1.0))
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_new_tokens", "3"), ("max_new_tokens", 3.0), ("max_new_tokens", True), ("max_new_tokens", None),
+        ("temperature", "0.5"), ("temperature", False), ("top_p", None), ("seed", 1.5), ("seed", "1"), ("stop", 5), ("stop", [5]),
+        ("stop", None), ("stop", {"a"}), ("by_task", 3), ("by_task", "temperature"), ("logprobs", 1), ("top_logprobs", 1.0), ("grammar", 5),
+    ],
+)  # fmt: skip
+def test_an_option_of_another_type_is_a_typed_error(name, value):
+    with pytest.raises(UsageError, match=name) as caught:
+        SamplingOptions(**{name: value})
+    assert caught.value.code == "option_type"
+    assert caught.value.hint
+
+
+def test_numbers_of_numpy_are_numbers():
+    numpy = pytest.importorskip("numpy")
+    options = SamplingOptions(max_new_tokens=numpy.int64(3), temperature=numpy.float32(0.5), seed=numpy.int32(7))
+    assert Sampler(options).pick(IDS, LOGITS) in range(4)

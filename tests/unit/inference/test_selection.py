@@ -63,3 +63,10 @@ def test_text_and_mapping_agree(weights):
     mapping = {name: hundredths / 100 for name, hundredths in weights.items()}
     text = "mix:" + "+".join(f"{name}@{weight}" for name, weight in mapping.items())
     assert parse_selection(text) == parse_selection(mapping)
+
+
+@pytest.mark.parametrize("wrong", [42, 1.5, object(), ["ns/a", 3], {5: 1.0}, {"ns/a", "ns/b"}, [None], b"ns/a"])
+def test_what_selects_nothing_says_so(wrong):
+    with pytest.raises(UsageError) as caught:
+        parse_selection(wrong)
+    assert caught.value.code == "experts_type"
