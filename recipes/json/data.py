@@ -27,7 +27,7 @@ from json_records import Entry, Field, draw, load_pool, render
 from json_values import Value
 
 POOLS = Path(__file__).resolve().parent / "pools"
-SIZES = {"train": 6_000, "validation": 200, "test": 400}
+SIZES = {"train": 10_000, "validation": 200, "test": 400}
 GROUP = 4
 """Training texts in a row over one beginning, which a batch then computes once."""
 SHARED = 50
