@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import importlib.util
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from expert_kit.evaluation.tasks import TASKS
 
 PATH = Path(__file__).resolve().parents[2] / "scripts" / "text2sql_rows.py"
 
@@ -27,10 +31,11 @@ GROUP = {
 
 
 def test_a_sentence_is_a_row_with_its_values_and_the_first_query(script):
-    (row,) = script.rows([GROUP], script.read_schema(SCHEMA))
+    tables = script.read_schema(SCHEMA)
+    assert tables == {"CITY": ["name", "state"], "ROAD": ["id"]}
+    (row,) = script.rows([GROUP], f"{script.described(tables)} Question: ")
     assert row == {
-        "schema": "CITY(name, state) ROAD(id)",
-        "question": "cities of Ohio",
+        "prompt": "CITY(name, state) ROAD(id) Question: cities of Ohio",
         "sql": 'SELECT name FROM CITY WHERE state = "Ohio" AND x = 7',
         "split": "train",
     }
@@ -39,3 +44,18 @@ def test_a_sentence_is_a_row_with_its_values_and_the_first_query(script):
 @pytest.mark.parametrize(("split", "part"), [("0", "test"), ("1", "dev"), ("2", "train")])
 def test_folds_become_parts(script, split, part):
     assert script.part_of(split, "0", "1") == part
+
+
+def test_tests_to_run_are_those_that_find_something(script, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "cities.sqlite")) as database:
+        database.executescript(
+            "CREATE TABLE CITY (city_name, of_state); INSERT INTO CITY VALUES ('O''Fallon', 'Ohio'); CREATE TABLE ROAD (id);"
+        )
+        database.commit()
+    tables = script.read_schema(SCHEMA)
+    queries = ["SELECT name FROM CITY WHERE state = 'Ohio'", "SELECT name FROM CITY WHERE state = 'Utah'", "SELECT COUNT(*) FROM ROAD"]
+    tests = [{"prompt": query, "sql": query} for query in queries]
+    (row,) = script.run_rows(tests, tables, tmp_path / "cities.sqlite")
+    assert row["completion"] == queries[0]
+    assert TASKS["sql"]("SELECT name FROM CITY", row).ok
+    assert not TASKS["sql"]("SELECT state FROM CITY", row).ok
