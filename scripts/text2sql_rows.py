@@ -5,9 +5,9 @@
         --database restaurants-db.sqlite --run-out restaurants-run.jsonl
     expert-kit recipe new me/restaurants --data restaurants.jsonl --prompt prompt --completion sql --split split --license MIT
 
-A prompt is the question alone, since a collection has one schema only; ``--with-schema`` puts it before. ``--run-out`` writes the test's rows
-once more, with the database that they are to be run on, for a second test of the recipe (``task: sql``): only those whose query finds
-something there, since nothing is what most wrong queries find, too.
+A prompt is the question alone, since a data set has one schema; ``--with-schema`` puts it before. ``--run-out`` writes the test's rows
+once more, with the database that they are to be run on, for a second test of the recipe (``task: sql``): only those whose query
+finds something there, since nothing is what most wrong queries find, too.
 
 Every sentence is a row, its variables filled in, with the first query of its group. Splits are by question, as the published accuracies of
 the collection are: words of a split, or folds, of which one is the test and one for development. Sentences that the split leaves out
@@ -83,7 +83,7 @@ def run_rows(tests: Sequence[dict[str, str]], tables: dict[str, list[str]], data
 
 
 def _inserts(connection: sqlite3.Connection, table: str) -> Iterator[str]:
-    for line in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - names of the collection's own schema file
+    for line in connection.execute(f"SELECT * FROM {table}"):
         yield f"INSERT INTO {table} VALUES ({', '.join(map(_literal, line))});"
 
 

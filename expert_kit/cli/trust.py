@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +12,12 @@ from expert_kit.cli.exits import UNSOUND
 from expert_kit.cli.lookalikes import warn_of_lookalikes
 from expert_kit.cli.options import MOST_SIGNERS, Json
 from expert_kit.cli.output import ask, emit, emit_json, emit_table, is_interactive, note
+from expert_kit.cli.trust_rows import cells, event_cells, list_rows, plain, root_rows
 from expert_kit.errors import ExpertKitError, SignatureError, UsageError
 from expert_kit.names import ExpertRef, printable
 
 if TYPE_CHECKING:
-    from expert_kit.signing import Policy, TrustStore
+    from expert_kit.signing import TrustStore
 
 trust = LeanTyper(help="Say whose experts may come in, and take in what their publishers send later.", no_args_is_help=True)
 
@@ -29,11 +29,11 @@ _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def list_scopes(json: Json = False) -> None:
     """List every scope of trust.toml, the publishers' roots and their revocation lists."""
     store = trust_store()
-    policies, roots, lists = [*store.list(), store.default()], list(_roots(store)), list(_lists(store))
+    policies, roots, lists = [*store.list(), store.default()], list(root_rows(store)), list(list_rows(store))
     if json:
-        emit_json({"policies": [_plain(one) for one in policies], "roots": roots, "revocation_lists": lists})
+        emit_json({"policies": [plain(one) for one in policies], "roots": roots, "revocation_lists": lists})
         return
-    emit_table(("SCOPE", "LEVEL", "SIGNERS", "WANTED", "MORE"), [_cells(one) for one in policies])
+    emit_table(("SCOPE", "LEVEL", "SIGNERS", "WANTED", "MORE"), [cells(one) for one in policies])
     for row in roots:
         note(f"root of {row['publisher']}: version {row['version']}, until {row['expires']}")
     for row in lists:
@@ -50,10 +50,10 @@ def show(name: Annotated[str, typer.Argument(help="ns/name.", show_default=False
     policy = store.policy_for(ref.full_name)
     allowed = store.signers_of(ref.full_name)
     wanted = 0 if policy.level == "skip" else allowed.threshold
-    lists = [row for row in _lists(store) if row["publisher"] == ref.namespace]
+    lists = [row for row in list_rows(store) if row["publisher"] == ref.namespace]
     if json:
         signers = {"signers": list(allowed.keys), "wanted": wanted}
-        emit_json({"name": ref.full_name, **signers, "policy": _plain(policy), "revocation_lists": lists})
+        emit_json({"name": ref.full_name, **signers, "policy": plain(policy), "revocation_lists": lists})
         return
     emit(f"scope: {policy.scope or 'default'}")
     emit(f"level: {policy.level}")
@@ -96,7 +96,7 @@ def add(
     _compare(what, digest, root_digest(data))
     policy, root = start_root(trust_store(), data, scope or "", replace=replace)
     if json:
-        emit_json(_plain(policy))
+        emit_json(plain(policy))
         return
     emit(policy.root)
     note(f"root version {root.version} of {root.publisher} now says who may sign for {policy.scope}")
@@ -138,7 +138,7 @@ def set_demands(
     if policy.level == "skip":
         note(f"warning[signature_skipped]: signatures of {policy.scope} are not checked any more, nor is what was revoked")
     if json:
-        emit_json(_plain(policy))
+        emit_json(plain(policy))
         return
     emit(policy.scope)
     wanted = "" if policy.level == "skip" else f", {policy.threshold} signature(s) wanted"
@@ -194,15 +194,10 @@ def log(json: Json = False) -> None:
     if json:
         emit_json({"problem": problem, "events": rows})
     elif rows:
-        emit_table(("TIME", "EVENT", "ABOUT"), [_event_cells(row) for row in rows])
+        emit_table(("TIME", "EVENT", "ABOUT"), [event_cells(row) for row in rows])
     if problem is not None:
         note(f"the log is damaged: {printable(problem)}; if you know why, move {events.path} and events.head away")
         raise typer.Exit(UNSOUND)
-
-
-def _event_cells(row: dict[str, str]) -> tuple[str, ...]:
-    facts = [f"{name}={value}" for name, value in row.items() if name not in ("n", "time", "event", "previous")]
-    return str(row.get("time", "")), str(row.get("event", "")), " ".join(facts)
 
 
 def trust_store() -> TrustStore:
@@ -230,7 +225,7 @@ def trust_key(what: str, scope: str | None, expires: str | None, *, as_json: boo
     policy = trust_store().trust(scope, fingerprint, expires=expires)
     warn_of_lookalikes(scope.split("/")[0])
     if as_json:
-        emit_json(_plain(policy))
+        emit_json(plain(policy))
         return
     emit(fingerprint)
     day = policy.expires.get(fingerprint)
@@ -269,40 +264,3 @@ def _read(path: Path) -> bytes:
         return read_plain(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="name the publisher's file", code="trust_file") from error
-
-
-def _roots(store: TrustStore) -> Iterator[dict[str, Any]]:
-    from expert_kit.signing.dates import moment_text
-
-    anchors = {policy.scope.split("/")[0]: policy.root for policy in store.list() if policy.root}
-    for publisher, anchor in anchors.items():
-        root, _ = store.roots.current(publisher, anchor)
-        roles = {
-            name: {"keys": list(role.keys), "threshold": role.threshold} for name, role in (("root", root.root), ("targets", root.targets))
-        }
-        yield {"publisher": publisher, "version": root.version, "expires": moment_text(root.expires), **roles}
-
-
-def _lists(store: TrustStore) -> Iterator[dict[str, Any]]:
-    from expert_kit.signing.dates import moment_text
-
-    for one in store.revocations.all():
-        times = {"issued": moment_text(one.issued), "expires": moment_text(one.expires)}
-        yield {"publisher": one.publisher, "version": one.version, **times, "packages": len(one.packages), "keys": len(one.keys)}
-
-
-def _plain(policy: Policy) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(policy).items()}
-
-
-def _cells(policy: Policy) -> tuple[str, ...]:
-    signers = [f"root {policy.root}"] if policy.root else [_with_day(key, policy) for key in policy.keys]
-    more = [f"first use: {policy.tofu}"] if not policy.scope else []
-    more += [f"base {policy.base_match}"] if policy.base_match != "family" else []
-    more += policy.require
-    wanted = "-" if policy.level == "skip" else str(policy.threshold)
-    return policy.scope or "default", policy.level, ", ".join(signers), wanted, ", ".join(more)
-
-
-def _with_day(key: str, policy: Policy) -> str:
-    return f"{key} until {policy.expires[key]}" if key in policy.expires else key
