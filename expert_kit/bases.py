@@ -52,6 +52,11 @@ class BaseRecord:
     fingerprint: BaseFingerprint
     linears: tuple[Linear, ...]
 
+    @property
+    def embedding_shape(self) -> tuple[int, int]:
+        """(vocabulary, hidden size), of the input embeddings and of the output head."""
+        return self.fingerprint.vocab_size, self.fingerprint.hidden_size
+
     def to_json(self) -> str:
         """The record as JSON text, the same text every time."""
         record = {"schema": _RECORD_SCHEMA, "fingerprint": asdict(self.fingerprint), "linears": self.linears}
@@ -130,6 +135,8 @@ LORA, IA3, PROMPT_TUNING, PREFIX_TUNING = "LORA", "IA3", "PROMPT_TUNING", "PREFI
 ADAPTER_KINDS = {LORA: "LoRA", IA3: "IA3", PROMPT_TUNING: "prompt tuning", PREFIX_TUNING: "prefix tuning"}
 """PEFT's name of a kind -> what people call it."""
 SOFT_PROMPTS = frozenset({PROMPT_TUNING, PREFIX_TUNING})
+WHOLE_LAYERS = {"embed_tokens": "model.embed_tokens", "lm_head": "lm_head", "wte": "transformer.wte"}
+"""The layers that an adapter may have of its own -> their paths: input embeddings and output heads, by PEFT's names."""
 
 # Last name of the layer that makes the keys, and of how many parts of one size its outputs are.
 _KEY_LAYERS = {"k_proj": 1, "c_attn": 3}
@@ -172,6 +179,8 @@ class AdapterSpec:
     """IA3: those of ``target_modules`` whose input is scaled, not their output."""
     num_virtual_tokens: int = 0
     """Soft prompts: places that they take before the text."""
+    modules_to_save: tuple[str, ...] = ()
+    """LoRA: sorted keys of ``WHOLE_LAYERS`` that the adapter has in place of the base's."""
 
     @classmethod
     def ia3(cls, target_modules: tuple[str, ...], feedforward_modules: tuple[str, ...], dtype: str = "F32") -> Self:
@@ -193,7 +202,8 @@ class AdapterSpec:
         kind = "DoRA" if self.use_dora else ADAPTER_KINDS[self.peft_type]
         sizes = f"rank {self.r}, alpha {self.lora_alpha}" if self.r else f"{self.num_virtual_tokens} virtual tokens" * self.is_soft_prompt
         targets = f"on {', '.join(self.target_modules)}" if self.target_modules else ""
-        return ", ".join(part for part in (kind, sizes, self.dtype, targets) if part)
+        whole = f"{' and '.join(self.modules_to_save)} of its own" if self.modules_to_save else ""
+        return ", ".join(part for part in (kind, sizes, self.dtype, targets, whole) if part)
 
     def scales_input(self, module: str) -> bool:
         """IA3: whether it scales what this target reads."""
@@ -202,6 +212,11 @@ class AdapterSpec:
     def targets(self, linears: Sequence[Linear]) -> tuple[Linear, ...]:
         """The linear layers that the adapter changes, in the order given."""
         return tuple(linear for linear in linears if any(name_matches(name, linear[0]) for name in self.target_modules))
+
+    @property
+    def whole_layers(self) -> tuple[str, ...]:
+        """Paths of the layers that it has of its own."""
+        return tuple(WHOLE_LAYERS[name] for name in self.modules_to_save)
 
     def rank_of(self, module: str) -> int:
         """Rank at this module."""

@@ -9,7 +9,7 @@ ExpertKitError (internal_error)
 ├─ RegistryError (registry_error) ────── ExpertNotFoundError (expert_not_found) · AlreadyInstalledError (expert_already_installed)
 │      · BlobDigestError (registry_blob_digest) · ResolutionError (resolution_impossible) · LockError (lock_invalid)
 ├─ IncompatibleAdapterError (adapter_incompatible) ── BaseMismatchError (base_mismatch) · UnsupportedMemberError (member_unsupported)
-│      · NotComposableError (not_composable)
+│      · NotComposableError (not_composable) ── ExclusiveExpertError (expert_exclusive)
 ├─ BaseModelError (base_unavailable) ── BaseDigestError (base_digest_mismatch)
 ├─ CheckUnavailableError (check_unavailable): not bad, but could not be checked
 ├─ TrainingError (training_failed) · DataError (data_invalid) · GrammarError (grammar_invalid)
@@ -178,6 +178,12 @@ class NotComposableError(IncompatibleAdapterError):
     """These experts have no defined sum."""
 
     code = "not_composable"
+
+
+class ExclusiveExpertError(NotComposableError):
+    """The expert has whole layers of its own and runs alone."""
+
+    code = "expert_exclusive"
 
 
 class BaseModelError(ExpertKitError):

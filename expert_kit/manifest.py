@@ -134,6 +134,7 @@ _Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 _Rank = Annotated[int, Field(ge=1, le=MAX_RANK)]
 _Alpha = Annotated[int, Field(ge=1, le=1 << 20)]
 _Dtype = Literal["F32", "F16", "BF16"]
+_WholeLayer = Literal["embed_tokens", "lm_head", "wte"]
 
 
 class _Closed(BaseModel):
@@ -220,17 +221,20 @@ class AdapterBlock(_Closed):
     use_rslora: _Flag
     use_dora: _Flag
     dtype: _Dtype
+    modules_to_save: Annotated[tuple[_WholeLayer, ...], Field(min_length=1, max_length=2)] | None = None
+    """Whole layers of its own: keys of ``WHOLE_LAYERS``."""
 
     @model_validator(mode="after")
-    def _sorted_targets(self) -> Self:
+    def _sorted_names(self) -> Self:
         _check_sorted("target_modules", self.target_modules)
+        _check_sorted("modules_to_save", self.modules_to_save or ())
         return self
 
     @property
     def spec(self) -> AdapterSpec:
         """The same as plain data."""
         flags = {"use_rslora": bool(self.use_rslora), "use_dora": bool(self.use_dora)}
-        return AdapterSpec(**(self.model_dump() | flags))
+        return AdapterSpec(**(self.model_dump(exclude_none=True) | flags))
 
 
 class Ia3Block(_Closed):

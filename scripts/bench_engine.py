@@ -79,9 +79,7 @@ def write_adapter(folder: Path, record: Any, seed: int) -> Path:
     names = tuple(sorted({module.rsplit(".", 1)[-1] for module, _, _ in record.linears}))
     spec = AdapterSpec(r=RANK, lora_alpha=RANK, target_modules=names, dtype="BF16")
     random = torch.Generator().manual_seed(seed)
-    tensors = {
-        name: (torch.randn(shape, generator=random) * 0.01).bfloat16() for name, shape in expected_tensors(spec, record.linears).items()
-    }
+    tensors = {name: (torch.randn(shape, generator=random) * 0.01).bfloat16() for name, shape in expected_tensors(spec, record).items()}
     folder.mkdir()
     save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
     (folder / "adapter_config.json").write_bytes(config_of_spec(spec))

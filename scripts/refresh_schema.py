@@ -46,8 +46,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 """Strings of a kind that the model checks by code."""
 
-UNIQUE = (("Manifest", "tags"), ("Manifest", "capabilities"), ("AdapterBlock", "target_modules"), ("Ia3Block", "target_modules"),
-          ("Ia3Block", "feedforward_modules"))  # fmt: skip
+UNIQUE = (("Manifest", "tags"), ("Manifest", "capabilities"), ("AdapterBlock", "target_modules"), ("AdapterBlock", "modules_to_save"),
+          ("Ia3Block", "target_modules"), ("Ia3Block", "feedforward_modules"))  # fmt: skip
 
 
 def schema() -> dict[str, Any]:

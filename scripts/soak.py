@@ -221,8 +221,8 @@ class Soak:
 
 
 def write_adapters(folder: Path, model: Path) -> tuple[list[Path], list[Path]]:
-    """What adds up, LoRA of several ranks and DoRA; and one each of IA3, prompt tuning and prefix tuning."""
-    from tests.support.kinds import write_dora, write_ia3, write_prefix, write_prompt
+    """What adds up, LoRA of several ranks and DoRA; and one each of IA3, prompt tuning, prefix tuning and whole layers."""
+    from tests.support.kinds import write_dora, write_ia3, write_prefix, write_prompt, write_whole
     from tests.support.tiny_model import write_adapter
 
     loras = [write_adapter(folder / f"lora-{at}", model, seed=at, r=(2, 4, 8, 12)[at % 4]) for at in range(LORAS)]
@@ -231,6 +231,7 @@ def write_adapters(folder: Path, model: Path) -> tuple[list[Path], list[Path]]:
         write_ia3(folder / "ia3", model),
         write_prompt(folder / "prompt", model),
         write_prefix(folder / "prefix", model),
+        write_whole(folder / "whole", model, ["embed_tokens", "lm_head"]),
     ]
 
 

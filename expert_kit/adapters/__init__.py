@@ -1,10 +1,10 @@
 """Loads base models; checks adapters, attaches and detaches them."""
 
 from expert_kit.adapters.base_model import BaseModel, load_base, pick_device, pick_dtype, prefers_bfloat16
-from expert_kit.adapters.besides import SlotKind
+from expert_kit.adapters.besides import AnyAdapter, SlotKind, WholeAdapter
 from expert_kit.adapters.chat import chat_ids, plain_ids
 from expert_kit.adapters.groups import LinearGroup, group_linears
-from expert_kit.adapters.kinds import AnyAdapter, read_adapter
+from expert_kit.adapters.kinds import read_adapter
 from expert_kit.adapters.lora import Adapter, Gain, LoraWeights, combined, read_lora, summed
 from expert_kit.adapters.plans import RowPlan
 from expert_kit.adapters.probe import Logits, probe_logits, probe_prompts
@@ -32,6 +32,7 @@ __all__ = [
     "SlotLinear",
     "SlotTable",
     "SoftPrompt",
+    "WholeAdapter",
     "base_layers",
     "chat_ids",
     "combined",

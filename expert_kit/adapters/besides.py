@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from torch import nn
+
 from expert_kit.adapters.lora import Adapter, Gain
 from expert_kit.adapters.soft_prompt import SoftPrompt
 
@@ -20,6 +22,20 @@ class SlotKind(StrEnum):
     GAIN_AND_SUM = "DoRA"
     SCALE = "IA3"
     SOFT_PROMPT = "soft prompt"
+    WHOLE = "layers of its own"
+
+
+@dataclass(frozen=True, eq=False)
+class WholeAdapter:
+    """LoRA or DoRA, and layers that it has in place of the base's."""
+
+    factors: Adapter
+    layers: Mapping[str, nn.Module]
+    """By module path: input embeddings, output head, or both; only their weights are their own."""
+
+
+AnyAdapter = Adapter | SoftPrompt | WholeAdapter
+"""What changes layers, by module path; what stands before the text; or what has layers of its own besides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,23 +45,27 @@ class Besides:
     gains: Mapping[str, Gain] = field(default_factory=dict)
     """By module path."""
     prompt: SoftPrompt | None = None
+    layers: Mapping[str, nn.Module] = field(default_factory=dict)
+    """By module path."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of all."""
-        return sum(gain.nbytes for gain in self.gains.values()) + (self.prompt.nbytes if self.prompt else 0)
+        layers = sum(layer.get_parameter("weight").nbytes for layer in self.layers.values())
+        return sum(gain.nbytes for gain in self.gains.values()) + (self.prompt.nbytes if self.prompt else 0) + layers
 
 
-def rank_class(adapter: Adapter | SoftPrompt) -> int:
+def rank_class(adapter: AnyAdapter) -> int:
     """The power of two, 8 at least, that the largest rank of an adapter is padded to; 0 if it has no factors."""
     stacked, _ = parts_of(adapter)
     largest = max((factors.rank for factors in stacked.values()), default=0)
     return max(_SMALLEST_RANK, 1 << (largest - 1).bit_length()) if largest else 0
 
 
-def parts_of(adapter: Adapter | SoftPrompt) -> tuple[Adapter, Besides]:
+def parts_of(adapter: AnyAdapter) -> tuple[Adapter, Besides]:
     """Factors, and the rest."""
     if isinstance(adapter, SoftPrompt):
         return {}, Besides(prompt=adapter)
-    gains = {path: one.gain for path, one in adapter.items() if one.gain}
-    return {path: one for path, one in adapter.items() if one.rank}, Besides(gains)
+    factors, layers = (adapter.factors, adapter.layers) if isinstance(adapter, WholeAdapter) else (adapter, {})
+    gains = {path: one.gain for path, one in factors.items() if one.gain}
+    return {path: one for path, one in factors.items() if one.rank}, Besides(gains, layers=layers)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from expert_kit.adapters.base_model import BaseModel
+from expert_kit.adapters.besides import AnyAdapter
 from expert_kit.adapters.ia3 import read_ia3
-from expert_kit.adapters.lora import Adapter, read_lora
+from expert_kit.adapters.lora import read_lora
 from expert_kit.adapters.slots import base_layers
-from expert_kit.adapters.soft_prompt import SoftPrompt, read_soft_prompt
+from expert_kit.adapters.soft_prompt import read_soft_prompt
+from expert_kit.adapters.whole_layers import read_whole
 from expert_kit.bases import IA3, AdapterSpec
-
-AnyAdapter = Adapter | SoftPrompt
-"""What changes layers, by module path; or what stands before the text."""
 
 
 def read_adapter(data: bytes | memoryview, spec: AdapterSpec, base: BaseModel) -> AnyAdapter:
@@ -31,4 +30,6 @@ def read_adapter(data: bytes | memoryview, spec: AdapterSpec, base: BaseModel) -
     place = {"device": base.device, "dtype": base.model.dtype}
     if spec.peft_type == IA3:
         return read_ia3(data, spec, linears, **place)
+    if spec.modules_to_save:
+        return read_whole(data, spec, base)
     return read_lora(data, spec, linears, **place, layers=lambda: base_layers(base.model, linears))

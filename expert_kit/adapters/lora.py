@@ -115,7 +115,25 @@ def read_lora(
             code="kind_unsupported",
         )
     targets = spec.targets(linears)
-    tensors = read_exactly(data, spec, _expected(spec, targets))
+    tensors = read_exactly(data, spec, lora_shapes(spec, targets))
+    adapter = lora_of(tensors, spec, targets, device=device, dtype=dtype, layers=layers)
+    if not any(factors.gain or bool(factors.b.any()) for factors in adapter.values()):
+        raise IncompatibleAdapterError(
+            "the adapter does nothing: all its B factors are zero", hint="train it first", code="adapter_no_effect"
+        )
+    return adapter
+
+
+def lora_of(
+    tensors: Mapping[str, torch.Tensor],
+    spec: AdapterSpec,
+    targets: Sequence[Linear],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    layers: Callable[[], Mapping[str, nn.Module]] | None,
+) -> dict[str, LoraWeights]:
+    """Factors from tensors of the right names and shapes, as for :func:`read_lora`; they may do nothing."""
     adapter = {}
     own = layers() if spec.use_dora and layers is not None else None
     for module, _, _ in targets:
@@ -127,10 +145,6 @@ def read_lora(
             scaled = scaled.to(device) * gain.factor[:, None]
         # A copy, so that no factor keeps the whole file in memory.
         adapter[module] = LoraWeights(a.to(device, dtype, copy=True), scaled.to(device, dtype), gain)
-    if not any(factors.gain or bool(factors.b.any()) for factors in adapter.values()):
-        raise IncompatibleAdapterError(
-            "the adapter does nothing: all its B factors are zero", hint="train it first", code="adapter_no_effect"
-        )
     return adapter
 
 
@@ -166,7 +180,8 @@ def dense_weight(layer: nn.Module) -> torch.Tensor:
     )
 
 
-def _expected(spec: AdapterSpec, targets: Sequence[Linear]) -> dict[str, tuple[int, ...]]:
+def lora_shapes(spec: AdapterSpec, targets: Sequence[Linear]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of LoRA or DoRA on these layers."""
     wanted: dict[str, tuple[int, ...]] = {}
     for module, rows, columns in targets:
         rank = spec.rank_of(module)

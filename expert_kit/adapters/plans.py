@@ -6,14 +6,16 @@ slot by slot in one batched product, so that nobody pays for the experts of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
+from torch import nn
 
+from expert_kit.adapters.besides import WholeAdapter
 from expert_kit.adapters.gain_passes import InputScales, gain_passes, gains_of, input_scales
 from expert_kit.adapters.groups import LinearGroup
 from expert_kit.adapters.lora import Adapter, LoraWeights
@@ -44,6 +46,13 @@ class Pass(Protocol):
         """
 
 
+class OwnLayer(NamedTuple):
+    """What some rows have in place of a layer of the base."""
+
+    layer: nn.Module
+    rows: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class RowPlan:
     """What acts on each row of one batch; rows in no pass are the base's."""
@@ -53,17 +62,21 @@ class RowPlan:
     """Batch size that the plan is for."""
     slots: tuple[Slot, ...] = ()
     inputs: InputScales | None = None
+    layers: Mapping[str, Sequence[OwnLayer]] = field(default_factory=dict)
+    """Whole layers of experts' own, by module path."""
 
     @classmethod
-    def of(cls, adapters: Sequence[Adapter | None]) -> RowPlan:
+    def of(cls, given: Sequence[Adapter | WholeAdapter | None]) -> RowPlan:
         """One adapter outside of any slot, or ``None`` for the base, per row; rows with the same object share a product."""
+        layers = _own_layers([one.layers if isinstance(one, WholeAdapter) else {} for one in given])
+        adapters = [one.factors if isinstance(one, WholeAdapter) else one for one in given]
         members: dict[int, tuple[list[int], Adapter]] = {}
         for row, adapter in enumerate(adapters):
             if adapter is not None:
                 members.setdefault(id(adapter), ([], adapter))[0].append(row)
         passes = [DensePass(_loose(adapter), _unless_all(rows, len(adapters))) for rows, adapter in members.values()]
         gains = [{path: one.gain for path, one in (adapter or {}).items() if one.gain} for adapter in adapters]
-        return cls((*gain_passes(gains), *passes), len(adapters), inputs=input_scales(gains))
+        return cls((*gain_passes(gains), *passes), len(adapters), inputs=input_scales(gains), layers=layers)
 
     @classmethod
     def of_slots(cls, mixes: Sequence[RowMix]) -> RowPlan:
@@ -71,10 +84,11 @@ class RowPlan:
         slots = tuple({id(slot): slot for mix in mixes for slot, _ in mix}.values())
         gains = [gains_of(mix) for mix in mixes]
         passes, inputs = gain_passes(gains), input_scales(gains)
+        layers = _own_layers([{path: layer for slot, _ in mix for path, layer in slot.layers.items()} for mix in mixes])
         if mixes and mixes[0] and all(mix == mixes[0] for mix in mixes):
-            return cls((*passes, DensePass(_mixed(mixes[0]), None)), len(mixes), slots, inputs)
+            return cls((*passes, DensePass(_mixed(mixes[0]), None)), len(mixes), slots, inputs, layers)
         blocks = list({id(slot.block): slot.block for slot in slots if slot.members}.values())
-        return cls((*passes, *(stacked_pass(block, mixes) for block in blocks)), len(mixes), slots, inputs)
+        return cls((*passes, *(stacked_pass(block, mixes) for block in blocks)), len(mixes), slots, inputs, layers)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -89,10 +103,29 @@ class RowPlan:
 
     def add(self, group: LinearGroup, x: torch.Tensor, ys: Sequence[torch.Tensor], whole: torch.Tensor | None = None) -> None:
         """All passes; see ``Pass``."""
-        if x.shape[0] != self.rows:
-            raise RuntimeError(f"a plan for {self.rows} rows met a batch of {x.shape[0]}")
+        self._check_rows(x.shape[0])
         for one in self.passes:
             one.add(group, x, ys, whole)
+
+    def layers_at(self, path: str, rows: int) -> Sequence[OwnLayer]:
+        """What some of the rows of a batch have in place of this layer of the base."""
+        found = self.layers.get(path, ())
+        if found:
+            self._check_rows(rows)
+        return found
+
+    def _check_rows(self, rows: int) -> None:
+        if rows != self.rows:
+            raise RuntimeError(f"a plan for {self.rows} rows met a batch of {rows}")
+
+
+def _own_layers(rows: Sequence[Mapping[str, nn.Module]]) -> dict[str, list[OwnLayer]]:
+    """Rows with one layer together, by path."""
+    found: dict[str, dict[nn.Module, list[int]]] = {}
+    for row, layers in enumerate(rows):
+        for path, layer in layers.items():
+            found.setdefault(path, {}).setdefault(layer, []).append(row)
+    return {path: [OwnLayer(layer, tuple(of)) for layer, of in layers.items()] for path, layers in found.items()}
 
 
 class GroupFactors(NamedTuple):

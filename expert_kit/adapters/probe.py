@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 
 from expert_kit.adapters.base_model import BaseModel
+from expert_kit.adapters.besides import AnyAdapter
 from expert_kit.adapters.chat import chat_ids, plain_ids
-from expert_kit.adapters.kinds import AnyAdapter
 from expert_kit.adapters.plans import RowPlan
 from expert_kit.adapters.slots import install_slots
 from expert_kit.adapters.soft_prompt import SoftPrompt, prompted_inputs

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
-from expert_kit.adapters.besides import Besides, SlotKind, parts_of, rank_class
+from expert_kit.adapters.besides import AnyAdapter, Besides, SlotKind, parts_of, rank_class
 from expert_kit.adapters.groups import LinearGroup
-from expert_kit.adapters.lora import Adapter, Gain, LoraWeights
+from expert_kit.adapters.lora import Gain, LoraWeights
 from expert_kit.adapters.soft_prompt import SoftPrompt
 
 BLOCK_SLOTS = 16
@@ -60,8 +61,15 @@ class Slot:
         return self.block.besides[self.index].prompt
 
     @property
+    def layers(self) -> Mapping[str, nn.Module]:
+        """What its rows have in place of the base's layers, by path; mostly empty."""
+        return self.block.besides[self.index].layers
+
+    @property
     def kind(self) -> SlotKind:
         """What the adapter in it does."""
+        if self.layers:
+            return SlotKind.WHOLE
         if self.prompt is not None:
             return SlotKind.SOFT_PROMPT
         if not self.gains:
@@ -112,7 +120,7 @@ class SlotBlock:
         """Whether there is no free slot."""
         return all(self.taken)
 
-    def put(self, adapter: Adapter | SoftPrompt) -> Slot:
+    def put(self, adapter: AnyAdapter) -> Slot:
         """Copy an adapter into the first free slot."""
         index = self.taken.index(False)
         stacked, besides = parts_of(adapter)
@@ -230,7 +238,7 @@ class SlotTable:
         self._groups, self._device, self._dtype, self._block_slots = groups, device, dtype, block_slots
         self._blocks: list[SlotBlock] = []
 
-    def put(self, adapter: Adapter | SoftPrompt) -> Slot:
+    def put(self, adapter: AnyAdapter) -> Slot:
         """Copy an adapter into a slot; the scaling is in its B factors and is not applied again."""
         return self._with_room(rank_class(adapter)).put(adapter)
 
@@ -246,7 +254,7 @@ class SlotTable:
         """Give up the blocks that are empty."""
         self._blocks = [block for block in self._blocks if any(block.taken)]
 
-    def nbytes_of(self, adapter: Adapter | SoftPrompt) -> int:
+    def nbytes_of(self, adapter: AnyAdapter) -> int:
         """Bytes that an adapter will touch."""
         stacked, besides = parts_of(adapter)
         sizes = {member.path: group.columns + member.end - member.start for group in self._groups for member in group.members}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from expert_kit.bases import IA3, LORA, PREFIX_TUNING, PROMPT_TUNING, AdapterSpec
+from expert_kit.bases import IA3, LORA, PREFIX_TUNING, PROMPT_TUNING, WHOLE_LAYERS, AdapterSpec
 from expert_kit.errors import ManifestError, UnsupportedMemberError
 from expert_kit.manifest import DOTTED_NAME, MAX_NAME_LENGTH, MAX_RANK, MAX_VIRTUAL_TOKENS, parse_object
 from expert_kit.names import printable
@@ -25,6 +25,8 @@ _PROMPT_LABELS = frozenset(
      "encoder_hidden_size", "encoder_num_layers", "encoder_dropout", "encoder_reparameterization_type"} | _PROMPT_START
 )  # fmt: skip
 _TASK_TYPES = (None, "CAUSAL_LM")
+# PEFT takes the end of a path, so that people write either.
+_WHOLE = {written: name for name, path in WHOLE_LAYERS.items() for written in (name, path)}
 # What PEFT writes for fields that are switched off. Another value imports modules, opens files or changes the structure.
 _OFF: dict[str, tuple[Any, ...]] = {"task_type": _TASK_TYPES}
 _LAYERS_OFF = _OFF | {"fan_in_fan_out": (False,)}
@@ -102,6 +104,9 @@ def _lora_problems(config: Config) -> Iterator[str]:
     for name in ("use_rslora", "use_dora"):
         if config.get(name) not in (None, False, True):
             yield f"{name} is neither true nor false"
+    layers = config.get("modules_to_save")
+    if layers is not None and not (isinstance(layers, list) and all(isinstance(name, str) and name in _WHOLE for name in layers)):
+        yield f"modules_to_save is {_show(layers)}, not a list of layers that an expert may have of its own: {', '.join(WHOLE_LAYERS)}"
 
 
 def _read_lora(config: Config, dtype: str) -> AdapterSpec:
@@ -114,6 +119,7 @@ def _read_lora(config: Config, dtype: str) -> AdapterSpec:
         use_rslora=bool(config.get("use_rslora")),
         use_dora=bool(config.get("use_dora")),
         dtype=dtype,
+        modules_to_save=tuple(sorted({_WHOLE[name] for name in config.get("modules_to_save") or ()})),
     )
 
 
@@ -151,7 +157,7 @@ _KINDS = {
     LORA: _Kind(
         _lora_problems,
         _read_lora,
-        frozenset({"r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"}),
+        frozenset({"r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "modules_to_save"}),
         frozenset({"lora_dropout"}),
         _LORA_OFF,
     ),
@@ -166,7 +172,8 @@ _KINDS = {
 
 
 def _write_lora(spec: AdapterSpec) -> dict[str, Any]:
-    return {
+    whole = {"modules_to_save": list(spec.modules_to_save)} if spec.modules_to_save else {}
+    return whole | {
         "alpha_pattern": dict(spec.alpha_pattern),
         "bias": "none",
         "fan_in_fan_out": False,
@@ -213,7 +220,7 @@ def _switched_on(config: Config, kind: _Kind) -> Iterator[str]:
 
 
 def _exclusive(name: str) -> str:
-    return ": whole layers of its own would change the base for every other expert" if name == "modules_to_save" else ""
+    return ": only a LoRA adapter may have whole layers of its own" if name == "modules_to_save" else ""
 
 
 def _is_whole(value: object, largest: int, *, fractions: bool = False) -> bool:

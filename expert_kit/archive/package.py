@@ -217,7 +217,7 @@ def _probe_all(
 
 
 _FIELDS = {
-    LORA: ("r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"),
+    LORA: ("r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "modules_to_save"),
     IA3: ("target_modules", "feedforward_modules"),
     PROMPT_TUNING: ("num_virtual_tokens",),
     PREFIX_TUNING: ("num_virtual_tokens",),
@@ -228,6 +228,8 @@ _FIELDS = {
 def _block(spec: AdapterSpec) -> Any:
     """Fields of the block for this kind, which the manifest checks."""
     values = {name: getattr(spec, name) for name in ("peft_type", "dtype", *_FIELDS[spec.peft_type])}
+    if not spec.modules_to_save:
+        values.pop("modules_to_save", None)
     return {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
 
 

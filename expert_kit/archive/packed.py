@@ -68,7 +68,7 @@ def shared_adapter(adapters: Mapping[str, PackedAdapter]) -> PackedAdapter:
 
 def fit_problems(adapter: PackedAdapter, record: BaseRecord) -> list[Problem]:
     """What keeps an adapter from this base model."""
-    return check_adapter(adapter.spec, adapter.weights, record.linears, adapter.folder + WEIGHTS_NAME)
+    return check_adapter(adapter.spec, adapter.weights, record, adapter.folder + WEIGHTS_NAME)
 
 
 def read_member(folder: Path, name: str) -> bytes:

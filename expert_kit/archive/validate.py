@@ -11,7 +11,7 @@ from expert_kit.archive.probe import check_probe
 from expert_kit.archive.problems import Problem, Severity, refused
 from expert_kit.archive.reader import ArchiveReader
 from expert_kit.archive.weight_norms import check_norms
-from expert_kit.bases import AdapterSpec, BaseMatch, BaseRecord, Linear, compare
+from expert_kit.bases import AdapterSpec, BaseMatch, BaseRecord, compare
 from expert_kit.errors import ArchiveError, ManifestError
 from expert_kit.manifest import BaseEntry, Manifest
 from expert_kit.names import printable
@@ -62,8 +62,8 @@ def _size_problems(reader: ArchiveReader, base: BaseEntry, bases: Sequence[BaseR
     except ArchiveError as error:
         yield refused(error.code, weights.path, error.message)
         return
-    linears, _ = _find_linears(base, bases)
-    if linears is not None and {name: info.shape for name, info in tensors.items()} != expected_tensors(spec, linears):
+    record, _ = _find_record(base, bases)
+    if record is not None and {name: info.shape for name, info in tensors.items()} != expected_tensors(spec, record):
         message = f"{weights.size} bytes of tensors that configuration and base model do not imply"
         yield refused("tensor_set_mismatch", weights.path, message)
 
@@ -82,27 +82,27 @@ def _read_bodies(reader: ArchiveReader, unfit: Mapping[str, Problem]) -> tuple[d
 
 def _check_base(manifest: Manifest, base: BaseEntry, bodies: dict[str, bytes], bases: Sequence[BaseRecord]) -> Iterator[Problem]:
     spec = manifest.adapter_spec(base)
-    linears, findings = _find_linears(base, bases)
+    record, findings = _find_record(base, bases)
     yield from findings
     weights = manifest.weights_of(base).path
     if weights in bodies:
-        yield from check_adapter(spec, bodies[weights], linears, weights)
+        yield from check_adapter(spec, bodies[weights], record, weights)
     if base.probe in bodies:
         yield from check_probe(bodies[base.probe], base.probe, base.vocab_size)
     folder = weights.rpartition("/")[0]
     config = f"{folder}/adapter_config.json" if folder else "adapter_config.json"
     if config in bodies:
         yield from check_config(bodies[config], spec, config)
-    if linears is not None:
-        yield from _check_variant(base, spec, linears)
+    if record is not None:
+        yield from _check_variant(base, spec, record)
 
 
-def _check_variant(base: BaseEntry, spec: AdapterSpec, linears: Sequence[Linear]) -> Iterator[Problem]:
-    if base.variant is not None and base.variant.targets_sha256 != targets_digest(spec, linears):
+def _check_variant(base: BaseEntry, spec: AdapterSpec, record: BaseRecord) -> Iterator[Problem]:
+    if base.variant is not None and base.variant.targets_sha256 != targets_digest(spec, record.linears):
         yield refused("adapter_variant_targets", f"bases.{base.id}", "the variant changes other modules than it says")
 
 
-def _find_linears(base: BaseEntry, bases: Sequence[BaseRecord]) -> tuple[tuple[Linear, ...] | None, list[Problem]]:
+def _find_record(base: BaseEntry, bases: Sequence[BaseRecord]) -> tuple[BaseRecord | None, list[Problem]]:
     where = f"bases.{base.id}"
     findings: list[Problem] = []
     results = [(compare(base.fingerprint, record.fingerprint), record) for record in bases]
@@ -110,7 +110,7 @@ def _find_linears(base: BaseEntry, bases: Sequence[BaseRecord]) -> tuple[tuple[L
         for (match, differing), record in results:
             if match is wanted:
                 findings += _differences(differing, where)
-                return record.linears, findings
+                return record, findings
     for (_, differing), record in results:
         if record.fingerprint.id == base.id:
             message = f"the base model of that id here differs in {', '.join(differing)}"

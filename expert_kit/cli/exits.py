@@ -32,6 +32,7 @@ EXIT_CODES: Final[dict[type[errors.ExpertKitError], int]] = {
     errors.BaseMismatchError: 5,
     errors.UnsupportedMemberError: 5,
     errors.NotComposableError: 5,
+    errors.ExclusiveExpertError: 5,
     errors.BaseModelError: 5,
     errors.BaseDigestError: 5,
     errors.ManifestError: 6,

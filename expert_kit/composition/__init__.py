@@ -4,7 +4,7 @@ from expert_kit.composition.cat import cat, cat_adapters
 from expert_kit.composition.into_base import BaseMerge
 from expert_kit.composition.merge import METHODS, Merged, merge_adapters
 from expert_kit.composition.options import MergedLayer, MergeOptions
-from expert_kit.composition.rules import check_mix, prompt_in_weights
+from expert_kit.composition.rules import check_in_weights, check_mix, whole_in_weights
 
 __all__ = [
     "METHODS",
@@ -14,7 +14,8 @@ __all__ = [
     "MergedLayer",
     "cat",
     "cat_adapters",
+    "check_in_weights",
     "check_mix",
     "merge_adapters",
-    "prompt_in_weights",
+    "whole_in_weights",
 ]

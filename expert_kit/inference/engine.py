@@ -12,7 +12,7 @@ from typing import Any, Self, overload
 
 from expert_kit.adapters import BaseModel, SlotTable, base_layers, chat_ids, install_slots, load_base, shorten_layers
 from expert_kit.base_models import DEFAULT_BASE, BaseStore
-from expert_kit.composition import BaseMerge, cat_adapters, prompt_in_weights
+from expert_kit.composition import BaseMerge, cat_adapters, check_in_weights
 from expert_kit.errors import UsageError
 from expert_kit.inference.background import in_background
 from expert_kit.inference.base_ranking import BaseRanker
@@ -220,7 +220,7 @@ class ExpertEngine:
         Afterwards the weights are what they were, to the bit. Not while other threads generate.
 
         Raises:
-            NotComposableError: ``base_quantized``; ``base_merged``, it holds others; ``soft_prompt_merged``.
+            NotComposableError: ``base_quantized``; ``base_merged``, it holds others; ``soft_prompt_merged``; ``expert_exclusive``.
             UsageError: ``batch_running``, or ``auto``. Errors of :meth:`attach_experts`.
         """
         selection = parse_selection(experts)
@@ -228,8 +228,7 @@ class ExpertEngine:
             raise UsageError("a router chooses for a prompt, and there is none", hint="name the experts", code="merge_auto")
         with ExitStack() as held:
             composition = self._composer.compose(selection, [], strict=False, held=held)
-            if any(slot.prompt for slot, _ in composition.slots):
-                raise prompt_in_weights()
+            check_in_weights([slot.kind for slot, _ in composition.slots])
             with self._scheduler.alone():
                 adapters = [slot.block.adapter(slot) for slot, _ in composition.slots]
                 mix = cat_adapters(adapters, [weight for _, weight in composition.slots])
@@ -368,8 +367,9 @@ class ExpertEngine:
 
 def _named(experts: Sequence[str | Path] | str | Path) -> Selection:
     """Experts by name only: the words that choose for a prompt have no meaning without one."""
-    several = isinstance(experts, Sequence | Mapping) and not isinstance(experts, str)
-    return parse_selection(experts if several else [experts])
+    if isinstance(experts, str) or not isinstance(experts, Sequence | Mapping):
+        return parse_selection([experts])
+    return parse_selection(experts)
 
 
 def _take(handle: Handle, claim: str) -> bool:

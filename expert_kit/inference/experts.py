@@ -105,7 +105,7 @@ class ExpertSource:
         def load() -> AnyAdapter:
             dtype = next(iter(parse_header(weights).values())).dtype
             spec = spec_of_config(config, dtype)
-            problems = check_adapter(spec, weights, self.base.record.linears)
+            problems = check_adapter(spec, weights, self.base.record)
             if problems:
                 listed = "; ".join(problem.message for problem in problems)
                 raise IncompatibleAdapterError(

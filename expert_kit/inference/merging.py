@@ -16,7 +16,7 @@ from expert_kit import __version__
 from expert_kit.adapters import Adapter, LoraWeights, read_lora
 from expert_kit.archive import config_of_spec, parse_header, spec_of_config
 from expert_kit.bases import ADAPTER_KINDS, LORA, AdapterSpec, BaseMatch, BaseRecord, Linear, compare
-from expert_kit.composition import Merged, MergeOptions, merge_adapters
+from expert_kit.composition import Merged, MergeOptions, merge_adapters, whole_in_weights
 from expert_kit.errors import BaseMismatchError, NotComposableError, UsageError
 from expert_kit.inference.experts import read_adapter_file
 from expert_kit.inference.selection import Member
@@ -129,6 +129,8 @@ def _read(weights: bytes | memoryview, spec: AdapterSpec, record: BaseRecord) ->
             hint="merge LoRA adapters; engine.merged() puts IA3 into the base for the time of a block",
             code="kind_not_merged",
         )
+    if spec.modules_to_save:
+        raise whole_in_weights()
     return read_lora(weights, spec, record.linears, device=torch.device("cpu"), dtype=torch.float32)
 
 

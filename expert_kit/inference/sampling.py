@@ -123,8 +123,8 @@ class SamplingOptions:
             "by_task": (set(self.options_by_task) <= set(BY_TASK), ", ".join(BY_TASK)),
             "stop": (all(self.stop), "texts that are not empty"),
         }
-        for name, (is_right, allowed) in checks.items():
-            if not is_right:
+        for name, (in_range, allowed) in checks.items():
+            if not in_range:
                 raise UsageError(f"{name}={getattr(self, name)!r} is out of range", hint=f"allowed: {allowed}", code="sampling_range")
 
     @property

@@ -151,8 +151,7 @@ def settle(registry: Registry, expert: InstalledExpert, bases: Sequence[BaseReco
     policy = TrustStore(registry.trust_home).policy_for(expert.ref.full_name)
     choice = choose_base(manifest, bases, policy, allow_missing=False)
     weights = _entry(manifest, choice)
-    linears = choice.record.linears if choice.record else None
-    problems = check_adapter(manifest.adapter_spec(choice.entry), registry.read(weights.sha256), linears, weights.path)
+    problems = check_adapter(manifest.adapter_spec(choice.entry), registry.read(weights.sha256), choice.record, weights.path)
     _raise_refused(str(expert.ref), problems)
     _probe(manifest, choice, lambda path: registry.read(manifest.file(path).sha256), probe, policy)
     registry.record(

@@ -178,7 +178,7 @@ def test_a_conversion_that_cannot_be_measured_or_made_is_refused(run, model_here
 
 
 def test_an_adapter_that_does_nothing_is_refused_with_a_clear_message(run, model_here, tiny_record, tmp_path: Path):
-    shapes = expected_tensors(tiny_spec(), tiny_record.linears)
+    shapes = expected_tensors(tiny_spec(), tiny_record)
     zeros = write_header({name: ("F32", shape) for name, shape in shapes.items()}) + bytes(
         4 * sum(math.prod(shape) for shape in shapes.values())
     )

@@ -14,6 +14,7 @@ KINDS = {
     "IA3": AdapterSpec.ia3(("down_proj", "k_proj", "v_proj"), ("down_proj",)),
     "prompt tuning": AdapterSpec.soft_prompt("PROMPT_TUNING", 5),
     "prefix tuning": AdapterSpec.soft_prompt("PREFIX_TUNING", 3),
+    "LoRA": AdapterSpec(2, 4, ("q_proj",), modules_to_save=("embed_tokens", "lm_head")),
 }
 
 
@@ -21,9 +22,7 @@ KINDS = {
 def test_an_expert_of_this_kind_is_packed_probed_installed_and_answers(
     run: Any, model_here: str, tiny_record: Any, tmp_path: Path, kind: str
 ):
-    source = write_source(
-        tmp_path / "source", base=model_here, spec=KINDS[kind], weights=lora_weights(KINDS[kind], tiny_record.linears, seed=3)
-    )
+    source = write_source(tmp_path / "source", base=model_here, spec=KINDS[kind], weights=lora_weights(KINDS[kind], tiny_record, seed=3))
     packed = run("package", source, "--out", tmp_path, "--json")
     assert packed.code == 0, packed.err
     archive = tmp_path / "expert-kit.tiny-1.0.0.expert"

@@ -109,7 +109,9 @@ def put(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
 STRUCTURAL: dict[str, Callable[[dict[str, Any]], None]] = {
     "another schema": put("schema", to="expert/2"),
     "unknown field": put("mood", to="good"),
-    "unknown inner field": put("adapter", "modules_to_save", to=["lm_head"]),
+    "unknown inner field": put("adapter", "modules_to_keep", to=["lm_head"]),
+    "a layer that is not for an expert's own": put("adapter", "modules_to_save", to=["norm"]),
+    "whole layers, but none": put("adapter", "modules_to_save", to=[]),
     "missing field": lambda value: value.pop("license"),
     "wrong type": put("summary", to=5),
     "number as text": put("adapter", "r", to="2"),

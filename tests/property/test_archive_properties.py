@@ -10,7 +10,7 @@ from expert_kit.archive import ArchiveReader, check_adapter, parse_header, repla
 from expert_kit.archive.layout import Entry, layout, member_order, parse_directory, parse_end
 from expert_kit.errors import ExpertKitError, UnsafePathError
 from expert_kit.names import check_member_path
-from tests.support.builders import build_expert, lora_weights, tiny_linears, tiny_spec
+from tests.support.builders import build_expert, lora_weights, tiny_base, tiny_spec
 
 COMPONENT = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,12}", fullmatch=True)
 
@@ -116,7 +116,7 @@ def test_a_change_of_any_header_byte_of_the_weights_is_refused(data: st.DataObje
     weights = bytearray(lora_weights(tiny_spec()))
     header = 8 + int.from_bytes(weights[:8], "little")
     weights[data.draw(st.integers(0, header - 1))] ^= data.draw(st.integers(1, 255))
-    assert any(problem.severity == "refused" for problem in check_adapter(tiny_spec(), bytes(weights), tiny_linears()))
+    assert any(problem.severity == "refused" for problem in check_adapter(tiny_spec(), bytes(weights), tiny_base()))
 
 
 @settings(max_examples=20, deadline=None)

@@ -57,9 +57,10 @@ def tiny_spec(**changes: Any) -> AdapterSpec:
     return AdapterSpec(**{**fields, **changes})
 
 
-def lora_weights(spec: AdapterSpec, linears: tuple[Linear, ...] | None = None, seed: int = 0) -> bytes:
-    """A weights file of random values in ``spec.dtype``, all tensors non-zero."""
-    return tensor_file(expected_tensors(spec, tiny_linears() if linears is None else linears), spec.dtype, seed)
+def lora_weights(spec: AdapterSpec, base: BaseRecord | tuple[Linear, ...] | None = None, seed: int = 0) -> bytes:
+    """A weights file of random values in ``spec.dtype``, all tensors non-zero; linear layers alone are those of a tiny base."""
+    record = base if isinstance(base, BaseRecord) else tiny_base(linears=base)
+    return tensor_file(expected_tensors(spec, record), spec.dtype, seed)
 
 
 def tensor_file(shapes: Mapping[str, tuple[int, ...]], dtype: str = "F32", seed: int = 0) -> bytes:
@@ -126,7 +127,7 @@ def build_expert(folder: Path, *, record: BaseRecord | None = None, seed: int = 
     """An unsigned archive in ``folder``; arguments as for :func:`write_source`. Another seed gives other weights."""
     record = tiny_base() if record is None else record
     spec = source.setdefault("spec", tiny_spec())
-    source.setdefault("weights", lora_weights(spec, record.linears, seed))
+    source.setdefault("weights", lora_weights(spec, record, seed))
     source.setdefault("base", record.fingerprint.id)
     work = folder / f"source-{len(list(folder.iterdir()))}" if folder.is_dir() else folder / "source-0"
     return package(write_source(work, **source), folder, [record], probes=probes)

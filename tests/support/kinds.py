@@ -1,12 +1,15 @@
-"""DoRA, IA3, prompt tuning and prefix tuning for the tiny model, saved by PEFT, and what PEFT makes of them."""
+"""DoRA, IA3, prompt tuning, prefix tuning and whole layers for the tiny model, saved by PEFT, and what PEFT makes of them."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.support.tiny_model import ALL_LINEAR
 
@@ -23,6 +26,8 @@ def write_kind(folder: Path, model_folder: Path, config: PeftConfig, seed: int =
             parameter.data = 1 + 0.5 * torch.randn(parameter.shape, generator=random)
         elif "lora_magnitude" in name:
             parameter.data *= 1 + 0.3 * torch.randn(parameter.shape, generator=random)
+        elif "modules_to_save" in name:
+            parameter.data = parameter.data + 0.3 * torch.randn(parameter.shape, generator=random)
         elif "lora_" in name:
             parameter.data = 0.1 * torch.randn(parameter.shape, generator=random)
         elif "prompt_encoder" in name:
@@ -35,6 +40,24 @@ def write_dora(folder: Path, model_folder: Path, *, seed: int = 1, targets: list
     """DoRA on all linear layers, or some."""
     config = LoraConfig(r=4, lora_alpha=8, target_modules=targets or ALL_LINEAR, use_dora=True, task_type="CAUSAL_LM")
     return write_kind(folder, model_folder, config, seed)
+
+
+def write_whole(folder: Path, model_folder: Path, layers: list[str], *, seed: int = 1, **config: Any) -> Path:
+    """LoRA on some linear layers, with these layers of its own; more of its configuration may be given."""
+    options: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
+    return write_kind(folder, model_folder, LoraConfig(**{**options, **config}, modules_to_save=list(layers)), seed)
+
+
+def write_relative(folder: Path, model_folder: Path, **config: Any) -> Path:
+    """A random model with the tokenizer of another one and a changed configuration, also of another architecture."""
+    shutil.copytree(model_folder, folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json", "generation_config.json"))
+    old = json.loads((model_folder / "config.json").read_text())
+    fresh = {"vocab_size": old["vocab_size"], "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    kind = config.pop("model_type", None)
+    made = AutoConfig.for_model(kind, **fresh, **config) if kind else AutoConfig.for_model(**{**old, **config})
+    torch.manual_seed(7)
+    AutoModelForCausalLM.from_config(made).save_pretrained(folder)
+    return folder
 
 
 def write_ia3(

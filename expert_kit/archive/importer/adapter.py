@@ -9,7 +9,7 @@ from typing import Any
 from expert_kit.archive.adapter_check import PREFIX, PROMPT
 from expert_kit.archive.adapter_config import spec_of_config
 from expert_kit.archive.safetensors_header import TensorInfo, parse_header
-from expert_kit.bases import IA3, AdapterSpec, Linear, name_matches
+from expert_kit.bases import IA3, WHOLE_LAYERS, AdapterSpec, Linear, name_matches
 from expert_kit.errors import IncompatibleAdapterError, ManifestError, UnsupportedMemberError
 from expert_kit.manifest import DOTTED_NAME, parse_object
 
@@ -39,11 +39,20 @@ def derive_spec(config: bytes, weights: bytes, linears: Sequence[Linear]) -> Ada
 
 def _lora(tensors: Mapping[str, TensorInfo], value: Mapping[str, Any], linears: Sequence[Linear]) -> dict[str, Any]:
     ranks = {module: info.shape[0] for module, info in _modules(tensors, _A, linears).items()}
-    return {
+    return _whole(tensors, value) | {
         "target_modules": _names(list(ranks), linears),
         "rank_pattern": _rank_pattern(ranks, value.get("r"), linears),
         "alpha_pattern": _used(value.get("alpha_pattern"), list(ranks)),
     }
+
+
+def _whole(tensors: Mapping[str, TensorInfo], value: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole layers among the tensors. Where PEFT ties or resizes the two it lists one or none, and saves both."""
+    found, listed = [name for name, path in WHOLE_LAYERS.items() if f"{PREFIX}{path}.weight" in tensors], value.get("modules_to_save")
+    known = isinstance(listed, list) and all(isinstance(one, str) and one.rpartition(".")[2] in found for one in listed)
+    if found and (known or listed is None) and (listed or len(found) > 1):
+        return {"modules_to_save": found, "ensure_weight_tying": False}
+    return {}
 
 
 def _ia3(tensors: Mapping[str, TensorInfo], linears: Sequence[Linear]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from expert_kit.archive import Severity, check_adapter, check_config, config_of_spec, expected_tensors, spec_of_config, targets_digest
 from expert_kit.errors import UnsupportedMemberError
 from expert_kit.names import sha256_digest
-from tests.support.builders import lora_weights, tensor_file, tiny_linears, tiny_spec
+from tests.support.builders import lora_weights, tensor_file, tiny_base, tiny_linears, tiny_spec
 
 # As PEFT 0.21 saves a LoRA on q_proj and v_proj.
 PEFT_CONFIG: dict[str, Any] = {
@@ -26,7 +26,7 @@ def codes(*args: Any) -> list[str]:
 
 
 def test_expected_tensors_are_those_of_peft():
-    assert expected_tensors(tiny_spec(target_modules=("v_proj",), use_dora=True), tiny_linears(layers=1)) == {
+    assert expected_tensors(tiny_spec(target_modules=("v_proj",), use_dora=True), tiny_base(linears=tiny_linears(layers=1))) == {
         "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight": (2, 8),
         "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight": (4, 2),
         "base_model.model.model.layers.0.self_attn.v_proj.lora_magnitude_vector": (4,),
@@ -46,7 +46,7 @@ def test_expected_tensors_are_those_of_peft():
 )
 def test_adapters_that_fit_have_no_problems(changes):
     spec = tiny_spec(**changes)
-    assert check_adapter(spec, lora_weights(spec), tiny_linears()) == []
+    assert check_adapter(spec, lora_weights(spec), tiny_base()) == []
 
 
 def test_an_unknown_base_is_not_a_refusal():
@@ -70,14 +70,14 @@ def test_an_unknown_base_is_not_a_refusal():
     ],
 )
 def test_each_disagreement_has_its_code(changes, code):
-    assert code in codes(tiny_spec(**changes), lora_weights(tiny_spec()), tiny_linears())
+    assert code in codes(tiny_spec(**changes), lora_weights(tiny_spec()), tiny_base())
 
 
 def test_missing_and_extra_tensors_are_both_named():
-    shapes = expected_tensors(tiny_spec(), tiny_linears())
+    shapes = expected_tensors(tiny_spec(), tiny_base())
     first = next(iter(shapes))
     shapes["base_model.model.lm_head.lora_A.weight"] = shapes.pop(first)
-    problems = check_adapter(tiny_spec(), tensor_file(shapes), tiny_linears())
+    problems = check_adapter(tiny_spec(), tensor_file(shapes), tiny_base())
     assert [problem.code for problem in problems] == ["tensor_set_mismatch"] * 2
     assert first in problems[0].message
     assert "lm_head" in problems[1].message
@@ -86,14 +86,14 @@ def test_missing_and_extra_tensors_are_both_named():
 def test_infinite_values_and_damaged_headers_are_refused():
     weights = bytearray(lora_weights(tiny_spec()))
     weights[-4:] = b"\x00\x00\x80\x7f"
-    assert codes(tiny_spec(), weights, tiny_linears()) == ["tensor_not_finite"]
-    assert codes(tiny_spec(), b"\x80\x04pickle", tiny_linears()) == ["tensor_header"]
+    assert codes(tiny_spec(), weights, tiny_base()) == ["tensor_not_finite"]
+    assert codes(tiny_spec(), b"\x80\x04pickle", tiny_base()) == ["tensor_header"]
 
 
 def test_an_adapter_that_does_nothing_is_refused():
     fresh = lora_weights(tiny_spec())
     header = 8 + int.from_bytes(fresh[:8], "little")
-    assert codes(tiny_spec(), fresh[:header] + bytes(len(fresh) - header), tiny_linears()) == ["adapter_no_effect"]
+    assert codes(tiny_spec(), fresh[:header] + bytes(len(fresh) - header), tiny_base()) == ["adapter_no_effect"]
 
 
 def test_targets_digest_is_of_the_sorted_module_paths():
@@ -131,7 +131,15 @@ def test_a_configuration_of_peft_is_read():
         {"bias": "all"},
         {"fan_in_fan_out": True},
         {"task_type": "SEQ_CLS"},
-        {"modules_to_save": ["lm_head"]},
+        {"modules_to_save": ["lm_head", "model.norm"]},
+        {"modules_to_save": ["score"]},
+        {"modules_to_save": ["../lm_head"]},
+        {"modules_to_save": [".*lm_head"]},
+        {"modules_to_save": ["lm_head\n"]},
+        {"modules_to_save": [["lm_head"]]},
+        {"modules_to_save": "lm_head"},
+        {"modules_to_save": {"lm_head": 1}},
+        {"modules_to_save": [f"m{at}" for at in range(10_000)]},
         {"auto_mapping": {"base_model_class": "X", "parent_library": "os"}},
         {"megatron_config": {"x": 1}},
         {"megatron_core": "os"},

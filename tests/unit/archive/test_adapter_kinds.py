@@ -47,14 +47,13 @@ SAVED = {"ia3": PEFT_IA3, "prompt": PEFT_PROMPT, "prefix": PEFT_PREFIX}
 
 
 def test_expected_tensors_are_those_of_peft():
-    linears = tiny_linears(layers=1)
-    assert expected_tensors(IA3, linears) == {
+    assert expected_tensors(IA3, tiny_base(linears=tiny_linears(layers=1))) == {
         "base_model.model.model.layers.0.mlp.down_proj.ia3_l": (1, 16),
         "base_model.model.model.layers.0.self_attn.k_proj.ia3_l": (4, 1),
         "base_model.model.model.layers.0.self_attn.v_proj.ia3_l": (4, 1),
     }
-    assert expected_tensors(PROMPT, tiny_linears()) == {"prompt_embeddings": (5, 8)}
-    assert expected_tensors(PREFIX, tiny_linears()) == {"prompt_embeddings": (3, 2 * 2 * 4)}
+    assert expected_tensors(PROMPT, tiny_base()) == {"prompt_embeddings": (5, 8)}
+    assert expected_tensors(PREFIX, tiny_base()) == {"prompt_embeddings": (3, 2 * 2 * 4)}
 
 
 def test_the_sizes_of_attention_are_read_off_the_layers_that_make_keys():
@@ -126,17 +125,17 @@ def test_an_archive_names_no_file_for_a_trainer_to_open(field):
 def test_scales_that_are_all_one_do_nothing(dtype):
     spec = AdapterSpec.ia3(("down_proj", "k_proj"), ("down_proj",), dtype)
     one = {"F32": b"\x00\x00\x80\x3f", "F16": b"\x00\x3c", "BF16": b"\x80\x3f"}[dtype]
-    shapes = expected_tensors(spec, tiny_linears())
+    shapes = expected_tensors(spec, tiny_base())
     count = sum(rows * columns for rows, columns in shapes.values())
     ones = write_header({name: (dtype, shape) for name, shape in shapes.items()}) + one * count
-    assert [problem.code for problem in check_adapter(spec, ones, tiny_linears())] == ["adapter_no_effect"]
-    assert check_adapter(spec, ones[: -len(one)] + bytes(len(one)), tiny_linears()) == []
+    assert [problem.code for problem in check_adapter(spec, ones, tiny_base())] == ["adapter_no_effect"]
+    assert check_adapter(spec, ones[: -len(one)] + bytes(len(one)), tiny_base()) == []
 
 
 def test_a_soft_prompt_may_be_zero_and_still_counts():
     weights = lora_weights(PROMPT)
     zeros = weights[: len(weights) - 5 * 8 * 4] + bytes(5 * 8 * 4)
-    assert check_adapter(PROMPT, zeros, tiny_linears()) == []
+    assert check_adapter(PROMPT, zeros, tiny_base()) == []
 
 
 @pytest.mark.parametrize(
@@ -151,7 +150,7 @@ def test_a_soft_prompt_may_be_zero_and_still_counts():
     ],
 )
 def test_tensors_of_another_configuration_are_refused(kind, wrong):
-    codes = {problem.code for problem in check_adapter(wrong, lora_weights(KINDS[kind]), tiny_linears())}
+    codes = {problem.code for problem in check_adapter(wrong, lora_weights(KINDS[kind]), tiny_base())}
     assert codes & {"tensor_shape", "tensor_set_mismatch", "adapter_target_unknown"}
 
 

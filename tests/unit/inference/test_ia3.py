@@ -186,9 +186,9 @@ def test_scales_for_other_layers_or_of_other_sides_are_refused(tiny, ia3):
     weights = (ia3 / "adapter_model.safetensors").read_bytes()
     spec = spec_of_config((ia3 / "adapter_config.json").read_bytes(), "F32")
     assert spec == AdapterSpec.ia3(("down_proj", "k_proj", "v_proj"), ("down_proj",))
-    assert check_adapter(spec, weights, tiny.record.linears) == []
+    assert check_adapter(spec, weights, tiny.record) == []
     for wrong in (AdapterSpec.ia3(("down_proj", "k_proj", "v_proj"), ()), AdapterSpec.ia3(("k_proj", "v_proj"), ())):
-        assert {problem.code for problem in check_adapter(wrong, weights, tiny.record.linears)} <= {"tensor_shape", "tensor_set_mismatch"}
+        assert {problem.code for problem in check_adapter(wrong, weights, tiny.record)} <= {"tensor_shape", "tensor_set_mismatch"}
         with pytest.raises(IncompatibleAdapterError) as caught:
             read_adapter(weights, wrong, tiny)
         assert caught.value.code == "tensor_set_mismatch"

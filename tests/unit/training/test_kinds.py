@@ -50,7 +50,7 @@ def test_three_steps_leave_an_adapter_that_packs_and_runs(tmp_path, tiny, tiny_f
 
     config, weights = ((result.adapter / name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors"))
     spec = spec_of_config(config, "F32")
-    assert check_adapter(spec, weights, tiny_record.linears) == []
+    assert check_adapter(spec, weights, tiny_record) == []
     shutil.copytree(result.adapter, tmp_path / "source" / "adapter")
     (tmp_path / "source" / "expert.yaml").write_text(
         f"name: ek/{kind.replace(' ', '-')}\nversion: 1.0.0\nlicense: MIT\nsummary: A test.\nadapter: adapter/\nbase: tiny-llama\n"
