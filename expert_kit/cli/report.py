@@ -92,7 +92,8 @@ def _of_folder(folder: Path) -> dict[str, Any]:
 
 def _adapter(spec: AdapterSpec) -> str:
     rank = f" of rank {spec.r}" if spec.r else ""
-    return f"{spec.peft_type}{rank}" + (f" on {', '.join(spec.target_modules)}" if spec.target_modules else "")
+    targets = f" on {', '.join(spec.target_modules)}" if spec.target_modules else ""
+    return f"{spec.peft_type}{rank}{targets}" + (f", with {' and '.join(spec.modules_to_save)} of its own" if spec.modules_to_save else "")
 
 
 def _data(recipe: Any, folder: Path) -> str:

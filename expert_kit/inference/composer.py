@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from expert_kit.adapters import RowMix
 from expert_kit.composition import check_mix
@@ -37,6 +39,9 @@ class Composition:
         return self.route is not None and self.route.abstained
 
 
+_MERGED_BY: WeakKeyDictionary[Any, Composer] = WeakKeyDictionary()
+"""Models whose own weights hold experts, and whose engine put them there: several engines may run one model."""
+
 Held = tuple[list[Loaded], list[str]]
 """Experts with references taken, and warnings."""
 
@@ -58,8 +63,20 @@ class Composer:
         self.source, self._routes = source, routes
         # Reading, hashing and copying leave the interpreter free for much of their time, but not for all.
         self._loaders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="expert-kit-load")
-        self.merged: Composition | None = None
+        self._merged: Composition | None = None
+
+    @property
+    def merged(self) -> Composition | None:
         """What the base's own weights hold; nothing else can be selected then."""
+        return self._merged
+
+    @merged.setter
+    def merged(self, composition: Composition | None) -> None:
+        self._merged = composition
+        if composition is None:
+            _MERGED_BY.pop(self.source.base.model, None)
+        else:
+            _MERGED_BY[self.source.base.model] = self
 
     def compose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Composition:
         """Resolve a selection; ``held`` drops the references on its experts when it is closed."""
@@ -67,7 +84,7 @@ class Composer:
 
     def choose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Choice:
         """Ask the router where it is asked for; from then on what it chose is being loaded, until :meth:`take` waits for it."""
-        if self.merged is not None and (selection.auto or selection.members):
+        if _MERGED_BY.get(self.source.base.model, self) is not self or (self.merged is not None and not selection.is_base):
             raise merged_error()
         if not selection.auto:
             return Choice(selection)
@@ -130,7 +147,7 @@ class Composer:
         Raises:
             NotComposableError: ``base_merged``; what DoRA multiplies with would be made from the changed weights.
         """
-        if self.merged is not None:
+        if self.source.base.model in _MERGED_BY:
             raise merged_error()
         loaded = self.source.acquire(member)
         held.callback(self.source.resident.release, loaded.digest)

@@ -381,6 +381,23 @@ def test_the_base_is_restored_also_when_a_stream_was_left_open_or_something_brok
         list(stream)
 
 
+def test_other_engines_of_a_base_do_not_answer_with_what_one_of_them_merged(engine, adapters):
+    other = ExpertEngine(engine.base, encoder=FakeEncoder())
+    before = other.generate("first prompt", None, max_new_tokens=10).text
+    with engine.merged(adapters[0]):
+        for call in (
+            lambda: other.generate("first prompt", None),
+            lambda: other.generate("first prompt", adapters[1]),
+            lambda: other.attach_experts([adapters[1]]),
+            lambda: other.likelihood("first prompt"),
+            lambda: other.merged(adapters[1]).__enter__(),
+        ):
+            with pytest.raises(NotComposableError) as caught:
+                call()
+            assert caught.value.code == "base_merged"
+    assert other.generate("first prompt", None, max_new_tokens=10).text == before
+
+
 def test_nothing_is_merged_while_answers_run_or_into_a_quantized_base(engine, adapters, tiny_folder, tiny_record):
     stream = engine.stream("first prompt", None, max_new_tokens=20)
     next(stream)
