@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from expert_kit.cli.find_lr import check_alone, find_rate
 from expert_kit.cli.options import Device, Json, PassphraseFile
 from expert_kit.cli.output import emit, emit_json, note, write_whole
 from expert_kit.cli.package import make_folder
@@ -35,6 +36,9 @@ def train(
     prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Only make the data files that are missing.")] = False,
     device: Device = "auto",
     changes: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE instead of what the recipe says; may repeat.")] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Only suggest a learning rate: grow it until the loss goes up. With --output, keep the curve.")
+    ] = False,
     no_eval: Annotated[bool, typer.Option("--no-eval", help="Leave out the recipe's tests.")] = False,
     with_base: Annotated[bool, typer.Option("--with-base", help="Run the tests on the bare base model too.")] = False,
     package: Annotated[
@@ -58,8 +62,12 @@ def train(
         prepare_data(loaded, path.parent)
         emit_files(loaded, path.parent, as_json=json)
         return
+    if find_lr:
+        given = {"--resume": resume, "--package": package is not None, "--sign": sign is not None, "--with-base": with_base}
+        _find_rate(loaded, path, device, output, given, as_json=json)
+        return
     source, key = _packing(path.parent, package, sign, passphrase_file, tested=bool(suites) and not no_eval)
-    base = _load(loaded, loaded.model_name_or_path, device, quantization="bnb-4bit" if loaded.load_in_4bit else "none")
+    base = _load_frozen(loaded, device)
     teacher = _load(loaded, loaded.teacher, device) if loaded.teacher is not None else None
     with _one_after_another(path.parent):
         prepare_data(loaded, path.parent)
@@ -153,6 +161,21 @@ def _load(recipe: Recipe, name: str, device: str, quantization: str = "none") ->
     return load_base(entry.folder, entry.record, device=device, dtype="bfloat16" if bf16 else "float32", quantization=quantization)
 
 
+def _load_frozen(recipe: Recipe, device: str) -> BaseModel:
+    """The base as it is trained on."""
+    return _load(recipe, recipe.model_name_or_path, device, quantization="bnb-4bit" if recipe.load_in_4bit else "none")
+
+
+def _find_rate(recipe: Recipe, path: Path, device: str, output: Path | None, given: dict[str, bool], *, as_json: bool) -> None:
+    from expert_kit.training import check_method, prepare_data
+
+    check_alone(given)
+    check_method(recipe)
+    base = _load_frozen(recipe, device)
+    prepare_data(recipe, path.parent)
+    find_rate(recipe, path, base, output, as_json=as_json)
+
+
 def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, teacher: BaseModel | None, resume: bool) -> TrainingResult:
     from expert_kit.training import train as run
 
@@ -170,7 +193,8 @@ def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, teacher
     except KeyboardInterrupt:
         note(f"stopped; go on from the last checkpoint with: expert-kit train {path} --output {folder} --resume")
         raise
-    note(f"trained {result.steps} steps in {duration(result.seconds)}, loss {result.train_loss:.4f}; loss curve: {folder / 'loss.png'}")
+    speed = f"{result.tokens:,} tokens, {result.tokens_per_second:,.0f} a second"
+    note(f"trained {result.steps} steps in {duration(result.seconds)}, {speed}, loss {result.train_loss:.4f}; curve: {folder / 'loss.png'}")
     return result
 
 

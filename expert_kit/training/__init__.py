@@ -1,6 +1,7 @@
 """Turns a recipe and data into an adapter folder, and a table into a recipe."""
 
 from expert_kit.training.data import prepare_data
+from expert_kit.training.lr_finder import RatePoint, RateTest, check_method, find_learning_rate, write_rate_test
 from expert_kit.training.new_recipe import Plan, Splits, contradictions, given_parts, shared_prompts, split_rows, write_recipe
 from expert_kit.training.outcome import TrainingResult
 from expert_kit.training.recipe import Recipe, load_recipe
@@ -10,11 +11,15 @@ from expert_kit.training.table import choose_columns, make_rows, read_table
 __all__ = [
     "Plan",
     "Progress",
+    "RatePoint",
+    "RateTest",
     "Recipe",
     "Splits",
     "TrainingResult",
+    "check_method",
     "choose_columns",
     "contradictions",
+    "find_learning_rate",
     "given_parts",
     "load_recipe",
     "make_rows",
@@ -23,5 +28,6 @@ __all__ = [
     "shared_prompts",
     "split_rows",
     "train",
+    "write_rate_test",
     "write_recipe",
 ]

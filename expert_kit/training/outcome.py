@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,6 +36,10 @@ class TrainingResult:
     """Of the saved weights, before ``adapter_dtype``: mean per labelled token of the validation rows."""
     seconds: float
     """Of training and evaluation, up to the last of them; those before a resumption too."""
+    tokens: int
+    """Of all rows trained on, prompts too, padding not; a beginning that rows share counts in each of them, though it is computed once."""
+    tokens_per_second: float
+    """The same by the seconds of the training steps alone."""
     history: list[dict[str, float]]
 
 
@@ -46,12 +50,15 @@ def write_outcome(recipe: Recipe, trainer: Trainer, model: PeftModel, output: Pa
         TrainingError: ``loss_not_finite``, the weights are not finite numbers.
     """
     history = [dict(entry) for entry in trainer.state.log_history]
+    tokens = int(trainer.state.num_input_tokens_seen)
     result = TrainingResult(
         adapter=output / "adapter",
         steps=trainer.state.global_step,
         train_loss=mean_loss(history),
         eval_loss=_eval_loss(trainer, history),
-        seconds=max((entry.get("seconds", 0.0) for entry in history), default=0.0),
+        seconds=latest(history, "seconds"),
+        tokens=tokens,
+        tokens_per_second=round(tokens / max(latest(history, "step_seconds"), 1e-3), 1),
         history=history,
     )
     if trainer.is_world_process_zero():
@@ -64,8 +71,13 @@ def _write(recipe: Recipe, trainer: Trainer, model: PeftModel, output: Path, res
     save_adapter(recipe, model, output / "adapter")
     trainer.state.save_to_json(str(output / "trainer_state.json"))
     write_loss_curve(result.history, output / "loss.png")
-    metrics = {"steps": result.steps, "train_loss": result.train_loss, "eval_loss": result.eval_loss, "seconds": round(result.seconds, 1)}
-    write_text(output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    metrics = {name: value for name, value in asdict(result).items() if name not in ("adapter", "history")}
+    write_text(output / "metrics.json", json.dumps(metrics | {"seconds": round(result.seconds, 1)}, indent=2) + "\n")
+
+
+def latest(history: Sequence[Mapping[str, float]], key: str) -> float:
+    """The largest value of what grows over a run; 0.0 if it was never logged."""
+    return max((entry.get(key, 0.0) for entry in history), default=0.0)
 
 
 def mean_loss(history: Sequence[Mapping[str, float]]) -> float:

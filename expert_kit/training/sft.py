@@ -18,7 +18,7 @@ from expert_kit.errors import RecipeError
 from expert_kit.training.data import PadRight, encode_file
 from expert_kit.training.faults import within_memory, writing
 from expert_kit.training.kinds import is_prompted, peft_config
-from expert_kit.training.outcome import TrainingResult, write_outcome
+from expert_kit.training.outcome import TrainingResult, latest, write_outcome
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.run_record import check_folders, describe_run, last_checkpoint, refuse_another_run, write_run
 from expert_kit.training.trainer import CompletionTrainer
@@ -53,17 +53,23 @@ class _WholeHistory(TrainerCallback):
     """Lets the history in a checkpoint cover every step up to it, with the seconds so far, so that resumed runs report the whole."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        before = max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
-        self.start = time.monotonic() - before
+        self.start = time.monotonic() - latest(state.log_history, "seconds")
+        self.step_seconds = latest(state.log_history, "step_seconds")
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.step_start = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        control.should_log |= control.should_save or control.should_training_stop
+        self.step_seconds += time.monotonic() - self.step_start
+        self.on_epoch_end(args, state, control)
 
-    on_epoch_end = on_step_end
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_log |= control.should_save or control.should_training_stop
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         if logs and logs.keys() & {"loss", "eval_loss"}:
             state.log_history[-1]["seconds"] = round(time.monotonic() - self.start, 3)
+            state.log_history[-1]["step_seconds"] = round(self.step_seconds, 3)
 
 
 def train(
@@ -119,10 +125,11 @@ def _opened(
     report: Callable[[Progress], None] | None,
 ) -> Iterator[tuple[Trainer, PeftModel]]:
     """The trainer of the recipe's method and the model with the adapter, which is taken out again behind the block."""
-    options, callbacks = _options(recipe, checkpoints, base), _callbacks(recipe, report)
+    options, callbacks = options_of(recipe, checkpoints, base), _callbacks(recipe, report)
     if recipe.method == "sft":
-        datasets = _encode(recipe, folder, base)
-        with _adapter_in(recipe, base) as model:
+        files = {"train": recipe.dataset.train, "validation": recipe.dataset.validation}
+        datasets = {name: encode_file(folder / file, base.tokenizer, recipe.max_length) for name, file in files.items()}
+        with adapter_in(recipe, base) as model:
             yield _trainer(base, model, datasets, TrainingArguments(**options), callbacks), model
         return
     files = {"train": folder / recipe.dataset.train, "validation": folder / recipe.dataset.validation}
@@ -130,13 +137,8 @@ def _opened(
         yield trainer, trainer.model
 
 
-def _encode(recipe: Recipe, folder: Path, base: BaseModel) -> dict[str, Any]:
-    files = {"train": recipe.dataset.train, "validation": recipe.dataset.validation}
-    return {name: encode_file(folder / path, base.tokenizer, recipe.max_length) for name, path in files.items()}
-
-
 @contextmanager
-def _adapter_in(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
+def adapter_in(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
     """The base with an adapter put in for the time of the block."""
     with _as_it_was(base):
         model = _put_in(recipe, base)
@@ -185,7 +187,7 @@ def _trainer(
     return trainer
 
 
-def _options(recipe: Recipe, checkpoints: Path, base: BaseModel) -> dict[str, Any]:
+def options_of(recipe: Recipe, checkpoints: Path, base: BaseModel) -> dict[str, Any]:
     """Arguments of ``TrainingArguments``."""
     device = base.device
     early = recipe.early_stopping_patience > 0
@@ -204,6 +206,8 @@ def _options(recipe: Recipe, checkpoints: Path, base: BaseModel) -> dict[str, An
         disable_tqdm=True,
         logging_nan_inf_filter=False,
         restore_callback_states_from_checkpoint=True,
+        # TRL's trainer for distillation counts the tokens itself: it gets rows without any, and makes the answers.
+        include_num_input_tokens_seen="no" if recipe.method == "distill" else "non_padding",
         report_to="none",
         dataloader_pin_memory=device.type == "cuda",
     )

@@ -25,7 +25,8 @@ def test_a_run_leaves_adapter_curve_and_report_and_prints_the_table(trained, tmp
     assert lines[0] == "| suite | n | base | adapter |"
     assert lines[2].startswith("| powers | 8 | ")
     assert f"adapter: {folder / 'adapter'}" in trained.err
-    assert "trained 3 steps" in trained.err
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert f"s, {metrics['tokens']:,} tokens, {metrics['tokens_per_second']:,.0f} a second, loss " in trained.err
 
 
 def test_the_report_goes_into_an_experts_package(trained, tmp_path: Path):
@@ -44,6 +45,7 @@ def test_a_second_run_needs_resume_or_another_folder(trained, run, recipe: Path,
     assert (again.code, again.out, again.error["code"]) == (12, "", "output_not_empty")
     more = run("train", recipe, "--output", tmp_path / "run", "--device", "cpu", "--resume", "--no-eval", "--json")
     assert more.json["steps"] == 3
+    assert more.json["tokens"] == json.loads((tmp_path / "run" / "metrics.json").read_text())["tokens"] > 0
     assert "results" not in more.json
 
 
@@ -131,3 +133,41 @@ def test_an_expert_that_passes_the_gate_is_packed_by_train(run, recipe: Path, tm
         powers, general = reader.manifest.eval or ()
     assert (powers.value_ppm, powers.base_ppm) == (1_000_000, 0)
     assert general.value_ppm <= 1.5 * (general.base_ppm or 0)
+
+
+def test_a_learning_rate_is_found_without_leaving_anything_but_its_curve(
+    run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("expert_kit.training.lr_finder.STEPS", 16)
+    more = ("--set", "per_device_train_batch_size=1", "--device", "cpu")
+    before = sorted(tmp_path.rglob("*"))
+    few = run("train", recipe, "--find-lr", *more, "--json")
+    assert (few.code, few.error["code"]) == (6, "lr_finder_rows")
+    rows = [{"prompt": f"say {n}", "completion": "to sea"} for n in range(20)]
+    (recipe.parent / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run("train", recipe, "--find-lr", *more)
+    assert done.code == 0, done.err
+    assert f"--set learning_rate={float(done.out):.1e}" in done.err
+    assert sorted(tmp_path.rglob("*")) == before
+    found = run("train", recipe, "--find-lr", *more, "--output", tmp_path / "rates", "--json").json
+    assert f"{found['suggestion']:.1e}" == done.out.strip()
+    assert found == {**json.loads((tmp_path / "rates" / "lr_finder.json").read_text()), "recipe": 2e-4}
+    assert (tmp_path / "rates" / "lr_finder.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--resume",), "find_lr_alone"),
+        (("--package", "dist", "--sign", "release"), "find_lr_alone"),
+        (("--set", "method=dpo"), "lr_finder_method"),
+    ],
+)
+def test_what_a_learning_rate_is_not_found_for_is_refused_before_anything_is_loaded(run, recipe: Path, home: Path, words, code: str):
+    (home / "bases").rename(home / "away")
+    assert run("train", recipe, "--find-lr", *words, "--json").error["code"] == code
+
+
+def test_a_learning_rate_is_found_in_one_process(run, recipe: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run("train", recipe, "--find-lr", "--json").error["code"] == "find_lr_processes"

@@ -102,6 +102,19 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, t
         torch.testing.assert_close(left[name], right[name], atol=1e-6, rtol=1e-5)
     assert resumed.train_loss == pytest.approx(whole.train_loss, rel=1e-5)
     assert resumed.eval_loss == pytest.approx(whole.eval_loss, rel=1e-5)
+    assert resumed.tokens == whole.tokens
+
+
+def test_tokens_are_those_of_all_rows_without_padding_and_their_speed_is_that_of_the_steps_alone(tmp_path, tiny):
+    path = write_recipe(tmp_path / "recipe")
+    result = run(path, tiny, tmp_path / "out")
+    # Two batches of three an epoch, and two epochs; all rows share a beginning, which is computed once and counted in each.
+    assert result.tokens == 2 * sum(encode_file(path.parent / "train.jsonl", tiny.tokenizer, 1024)["length"])
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["tokens"], metrics["tokens_per_second"]) == (result.tokens, result.tokens_per_second)
+    step_seconds = max(entry.get("step_seconds", 0.0) for entry in result.history)
+    assert 0 < step_seconds < result.seconds
+    assert result.tokens_per_second == pytest.approx(result.tokens / step_seconds, rel=1e-2)
 
 
 @pytest.mark.parametrize("changes", [{"max_steps": 3}, {"learning_rate": "5.0", "early_stopping_patience": 1, "max_steps": 40}])
@@ -405,7 +418,7 @@ def test_auto_takes_the_type_of_the_base_and_the_command_loads_what_the_machine_
     from expert_kit.adapters import prefers_bfloat16
 
     recipe = load_recipe(write_recipe(tmp_path / "recipe", bf16="auto"))
-    assert sft_module._options(recipe, tmp_path, tiny)["bf16"] is (tiny.model.dtype == torch.bfloat16)
+    assert sft_module.options_of(recipe, tmp_path, tiny)["bf16"] is (tiny.model.dtype == torch.bfloat16)
     for known in (True, False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=known: {"amx_bf16": known})
         assert prefers_bfloat16("cpu") is known

@@ -47,6 +47,7 @@ def test_preferences_move_the_margin_and_leave_a_peft_adapter_and_the_base_as_it
     # Without an adapter's effect nothing is preferred: the loss begins at log 2.
     assert losses[0] == pytest.approx(0.6931, abs=1e-3)
     assert losses[-1] < 0.3
+    assert result.tokens_per_second > 0
     assert margins[-1] > margins[0] + 1
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {"adapter", "loss.png", "metrics.json", "run.json", "trainer_state.json"}
     after = tiny.model.state_dict()
@@ -92,6 +93,7 @@ def test_the_student_comes_nearer_to_its_teacher(tmp_path, tiny, teacher):
     losses = [entry["loss"] for entry in result.history if "loss" in entry]
     # Each step has answers of its own, so that single losses jump.
     assert sum(losses[-6:]) < 0.8 * sum(losses[:6]), losses
+    assert result.tokens_per_second > 0
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").stat().st_size > 0
     assert "teacher" in json.loads((tmp_path / "run" / "run.json").read_text())
     assert "forward" not in vars(tiny.model)
