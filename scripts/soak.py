@@ -1,4 +1,4 @@
-"""Many threads attach, generate, release and cancel at random; every answer is compared with one made alone, and memory must stay flat.
+"""Many threads attach, generate, merge and cancel at random; every answer is compared with one made alone, and memory must stay flat.
 
 Run: python scripts/soak.py [--minutes 30] [--seed 0] [--json]. It makes a tiny random model and adapters of all kinds; there is
 room for two thirds of them, so that they come and go all the time. The exit code is 1 if anything was wrong.
@@ -32,6 +32,13 @@ SEEDS = (1, 2, 3)
 """Neighbours, because row n of a batch draws from its seed + n."""
 MEMORY_GROWTH = 16 << 20
 """Bytes by which the last quarter may lie above the second."""
+REFUSALS = {
+    "adapters_over_budget": "full",
+    "batch_running": "merge_refused",
+    "base_merged": "refused_while_merged",
+    "weights_changed": "refused_after_merge",
+}
+"""Right answers to what other threads do: all slots in use, or experts in the base's own weights for a moment."""
 PATIENCE = 120
 """Seconds that the threads have to come to an end; if they do not, they wait for each other."""
 
@@ -148,16 +155,17 @@ class Soak:
 
     def _work(self, seed: int, end: float) -> None:
         source = random.Random(seed)
-        actions = (self._generate, self._generate, self._batch, self._stop, self._cancel, self._attach, self._prefetch, self._pin)
+        actions = (
+            self._generate, self._generate, self._batch, self._stop, self._cancel, self._attach, self._prefetch, self._pin, self._merge
+        )  # fmt: skip
         while time.monotonic() < end and len(self.problems) < 20:
             action = source.choice(actions)
             try:
                 action(source)
                 self.counts[action.__name__.strip("_")] += 1
             except Exception as error:  # noqa: BLE001 - whatever it is, it is what this script looks for
-                if getattr(error, "code", "") == "adapters_over_budget":
-                    # All slots were in use by others: a right answer.
-                    self.counts["full"] += 1
+                if (counted := REFUSALS.get(getattr(error, "code", ""))) is not None:
+                    self.counts[counted] += 1
                 else:
                     self.problems.append(f"{action.__name__}: {type(error).__name__}: {error}")
 
@@ -212,6 +220,11 @@ class Soak:
             self._generate(source)
         finally:
             self.engine.unpin(handles)
+
+    def _merge(self, source: random.Random) -> None:
+        """Put an expert into the base's own weights for a moment; what others are answered meanwhile must not be its."""
+        with self.engine.merged(source.choice(self.sums)):
+            time.sleep(source.random() / 100)
 
     def _prefetch(self, source: random.Random) -> None:
         """Work on while an expert is being loaded; then wait, so that its error is seen."""

@@ -65,12 +65,13 @@ def _key_heads(model: PreTrainedModel) -> int:
 
 
 def prompted_inputs(model: PreTrainedModel, ids: torch.Tensor, prompt: SoftPrompt | None) -> dict[str, Any]:
-    """Arguments of a forward pass over token ids (1, n) behind a soft prompt."""
+    """Arguments of a forward pass over token ids (rows, n), each row behind the soft prompt."""
     if prompt is None:
         return {"input_ids": ids}
     if prompt.embeddings is not None:
-        return {"inputs_embeds": torch.cat([prompt.embeddings[None], model.get_input_embeddings()(ids)], dim=1)}
+        before = prompt.embeddings.expand(len(ids), -1, -1)
+        return {"inputs_embeds": torch.cat([before, model.get_input_embeddings()(ids)], dim=1)}
     cache = DynamicCache()
     for at, (keys, values) in enumerate(prompt.layers):
-        cache.update(keys.transpose(0, 1)[None], values.transpose(0, 1)[None], at)
+        cache.update(*(states.transpose(0, 1).expand(len(ids), -1, -1, -1) for states in (keys, values)), at)
     return {"input_ids": ids, "past_key_values": cache}

@@ -17,7 +17,7 @@ from expert_kit.adapters.plans import ACTIVE
 from expert_kit.adapters.slots import base_layers
 from expert_kit.adapters.tensors import PREFIX, read_exactly
 from expert_kit.bases import AdapterSpec
-from expert_kit.errors import UnsupportedMemberError
+from expert_kit.errors import IncompatibleAdapterError, UnsupportedMemberError
 
 _PREPARING = threading.Lock()
 
@@ -31,7 +31,8 @@ def read_whole(data: bytes | memoryview, spec: AdapterSpec, base: BaseModel) -> 
         base: in whose type and place everything is put.
 
     Raises:
-        IncompatibleAdapterError: ``tensor_set_mismatch``. UnsupportedMemberError: ``kind_unsupported``, the base has no such layer.
+        IncompatibleAdapterError: ``tensor_set_mismatch``, ``adapter_no_effect``.
+        UnsupportedMemberError: ``kind_unsupported``, the base has no such layer.
     """
     linears, place = base.record.linears, {"device": base.device, "dtype": base.model.dtype}
     targets = spec.targets(linears)
@@ -39,6 +40,14 @@ def read_whole(data: bytes | memoryview, spec: AdapterSpec, base: BaseModel) -> 
     tensors = read_exactly(data, spec, lora_shapes(spec, targets) | {f"{PREFIX}{path}.weight": shape for path, shape in shapes.items()})
     factors = lora_of(tensors, spec, targets, **place, layers=lambda: base_layers(base.model, linears))
     own = {path: _own_layer(_layer_of(base, path), tensors[f"{PREFIX}{path}.weight"], base) for path in shapes}
+    if not any(one.gain or bool(one.b.any()) for one in factors.values()) and all(
+        _is_base_layer(layer, base.model.get_submodule(path)) for path, layer in own.items()
+    ):
+        raise IncompatibleAdapterError(
+            "the adapter does nothing: all its B factors are zero, and its own layers are the base's",
+            hint="train it first",
+            code="adapter_no_effect",
+        )
     for path in own:
         _prepare(base.model.get_submodule(path), path)
     return WholeAdapter(factors, own)
@@ -69,6 +78,13 @@ def _own_layer(layer: nn.Module, weight: torch.Tensor, base: BaseModel) -> nn.Mo
     # A copy of the weight, so that it does not keep the whole file in memory.
     own.weight = nn.Parameter(weight.to(base.device, base.model.dtype, copy=True), requires_grad=False)
     return own
+
+
+def _is_base_layer(own: nn.Module, layer: nn.Module) -> bool:
+    """Whether the two have one weight; not known of a quantized layer."""
+    weight = getattr(layer, "weight", None)
+    mine = own.get_parameter("weight")
+    return isinstance(weight, nn.Parameter) and weight.dtype == mine.dtype and torch.equal(weight, mine)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,9 @@ _WHOLE = {written: name for name, path in WHOLE_LAYERS.items() for written in (n
 # What PEFT writes for fields that are switched off. Another value imports modules, opens files or changes the structure.
 _OFF: dict[str, tuple[Any, ...]] = {"task_type": _TASK_TYPES}
 _LAYERS_OFF = _OFF | {"fan_in_fan_out": (False,)}
-_LORA_OFF = _LAYERS_OFF | {
+_LORA_OFF = _OFF | {
+    # How the base's own weights lie, as PEFT notes it for GPT-2; factors are the same either way.
+    "fan_in_fan_out": (False, True),
     "bias": ("none",),
     "init_lora_weights": (True, False, "gaussian"),
     "ensure_weight_tying": (False,),

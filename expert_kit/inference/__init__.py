@@ -1,6 +1,7 @@
 """Runs prompts through the base model and the chosen experts."""
 
 from expert_kit.inference.base_ranking import BaseRanker
+from expert_kit.inference.continuation import Continuation, ContinuationScore
 from expert_kit.inference.engine import ExpertEngine, Handle
 from expert_kit.inference.likelihood import Likelihood
 from expert_kit.inference.merging import MergePlan, MergeResult, merge_experts
@@ -15,6 +16,8 @@ from expert_kit.inference.selection import Experts, parse_selection
 __all__ = [
     "BaseRanker",
     "BatchLimits",
+    "Continuation",
+    "ContinuationScore",
     "ExpertEngine",
     "Experts",
     "GenerationResult",

@@ -5,19 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
-from weakref import WeakKeyDictionary
 
 from expert_kit.adapters import RowMix
 from expert_kit.composition import check_mix
 from expert_kit.errors import CapacityError, NotComposableError, RouteAbstainedError
 from expert_kit.inference.background import Ahead
+from expert_kit.inference.base_weights import merged_error, weights_of
 from expert_kit.inference.experts import ExpertSource, Loaded
 from expert_kit.inference.grammar import Grammar
 from expert_kit.inference.prompts import Message, query_of
 from expert_kit.inference.results import UsedExpert
 from expert_kit.inference.routes import Routes
-from expert_kit.inference.scheduler import merged_error
 from expert_kit.inference.selection import Member, Selection
 from expert_kit.routing import RouteDecision
 
@@ -32,15 +30,14 @@ class Composition:
     warnings: tuple[str, ...] = ()
     grammars: tuple[Grammar, ...] = ()
     """Different ones that the experts carry."""
+    weights: object | None = None
+    """What the base's own weights have to hold for it; see ``BaseWeights``."""
 
     @property
     def abstained(self) -> bool:
         """Whether the router was asked and chose nobody."""
         return self.route is not None and self.route.abstained
 
-
-_MERGED_BY: WeakKeyDictionary[Any, Composer] = WeakKeyDictionary()
-"""Models whose own weights hold experts, and whose engine put them there: several engines may run one model."""
 
 Held = tuple[list[Loaded], list[str]]
 """Experts with references taken, and warnings."""
@@ -63,20 +60,9 @@ class Composer:
         self.source, self._routes = source, routes
         # Reading, hashing and copying leave the interpreter free for much of their time, but not for all.
         self._loaders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="expert-kit-load")
-        self._merged: Composition | None = None
-
-    @property
-    def merged(self) -> Composition | None:
-        """What the base's own weights hold; nothing else can be selected then."""
-        return self._merged
-
-    @merged.setter
-    def merged(self, composition: Composition | None) -> None:
-        self._merged = composition
-        if composition is None:
-            _MERGED_BY.pop(self.source.base.model, None)
-        else:
-            _MERGED_BY[self.source.base.model] = self
+        self.weights = weights_of(source.base.model)
+        self.merged: Composition | None = None
+        """What this engine has put into the base's own weights; nothing else can be selected then, and by other engines nothing at all."""
 
     def compose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Composition:
         """Resolve a selection; ``held`` drops the references on its experts when it is closed."""
@@ -84,7 +70,8 @@ class Composer:
 
     def choose(self, selection: Selection, messages: list[Message], strict: bool, held: ExitStack) -> Choice:
         """Ask the router where it is asked for; from then on what it chose is being loaded, until :meth:`take` waits for it."""
-        if _MERGED_BY.get(self.source.base.model, self) is not self or (self.merged is not None and not selection.is_base):
+        self.weights.check(self.merged)
+        if self.merged is not None and not selection.is_base:
             raise merged_error()
         if not selection.auto:
             return Choice(selection)
@@ -102,8 +89,8 @@ class Composer:
 
     def take(self, choice: Choice, held: ExitStack) -> Composition:
         """Hold what was chosen; see :meth:`compose`."""
-        if self.merged is not None:
-            return replace(self.merged, slots=())
+        if (merged := self.merged) is not None:
+            return replace(merged, slots=(), weights=merged)
         selection, route = choice.selection, choice.route
         ready = choice.ahead.take() if choice.ahead else None
         loaded, left_out = ready or self.hold_all(selection, held, may_leave_out=route is not None)
@@ -147,8 +134,7 @@ class Composer:
         Raises:
             NotComposableError: ``base_merged``; what DoRA multiplies with would be made from the changed weights.
         """
-        if self.source.base.model in _MERGED_BY:
-            raise merged_error()
+        self.weights.check()
         loaded = self.source.acquire(member)
         held.callback(self.source.resident.release, loaded.digest)
         return loaded

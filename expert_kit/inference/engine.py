@@ -18,6 +18,7 @@ from expert_kit.inference.background import in_background
 from expert_kit.inference.base_ranking import BaseRanker
 from expert_kit.inference.composer import Composer, Composition
 from expert_kit.inference.constraint import GrammarCompiler
+from expert_kit.inference.continuation import Continuation, ContinuationScore, score_continuations, window_of
 from expert_kit.inference.defaults import Defaults, settle
 from expert_kit.inference.experts import ExpertSource
 from expert_kit.inference.likelihood import Likelihood, text_likelihood
@@ -142,9 +143,13 @@ class ExpertEngine:
             self._source.resident.pin(one.digest)
         return [Handle(one.name, one.digest, {"reference", "pin"} if pin else {"reference"}) for one in loaded]
 
-    def unpin(self, handles: Sequence[Handle]) -> None:
-        """Let pinned experts go when their room is needed and nothing uses them; what a handle did not pin stays as it is."""
-        for handle in handles:
+    def unpin(self, handles: Sequence[Handle] | Handle) -> None:
+        """Let pinned experts go when their room is needed and nothing uses them; what a handle did not pin stays as it is.
+
+        Raises:
+            UsageError: ``handle_type``.
+        """
+        for handle in _handles(handles):
             if _take(handle, "pin"):
                 self._source.resident.pin(handle.digest, pinned=False)
 
@@ -158,13 +163,13 @@ class ExpertEngine:
 
         return in_background(load)
 
-    def release(self, handles: Sequence[Handle]) -> None:
+    def release(self, handles: Sequence[Handle] | Handle) -> None:
         """Drop references. The adapters stay until their room is needed.
 
         Raises:
-            UsageError: ``released_twice``.
+            UsageError: ``released_twice``; ``handle_type``, before anything is dropped.
         """
-        for handle in handles:
+        for handle in _handles(handles):
             if not _take(handle, "reference"):
                 raise UsageError(
                     f"{handle.name} was released by this handle before", hint="release each handle once", code="released_twice"
@@ -230,16 +235,18 @@ class ExpertEngine:
             composition = self._composer.compose(selection, [], strict=False, held=held)
             check_in_weights([slot.kind for slot, _ in composition.slots])
             with self._scheduler.alone():
+                # Another thread may have merged since.
+                self._scheduler.weights.check()
                 adapters = [slot.block.adapter(slot) for slot, _ in composition.slots]
                 mix = cat_adapters(adapters, [weight for _, weight in composition.slots])
                 merge = BaseMerge(base_layers(self.base.model, self.base.record.linears), mix)
-                self._composer.merged, self._scheduler.base_is_merged = composition, True
+                self._composer.merged = self._scheduler.weights.merged = composition
             try:
                 yield
             finally:
                 with self._scheduler.alone(break_off=True):
                     merge.undo()
-                    self._composer.merged, self._scheduler.base_is_merged = None, False
+                    self._composer.merged = self._scheduler.weights.merged = None
 
     def likelihood(self, text: str, experts: Experts = None) -> Likelihood:
         """How likely a text is as it stands, without chat template, under the base with these experts.
@@ -249,16 +256,39 @@ class ExpertEngine:
             experts: see ``Experts``.
 
         Raises:
-            UsageError: ``text_too_short``. Errors of :meth:`attach_experts`.
+            UsageError: ``text_too_short``, ``prompt_invalid``. Errors of :meth:`attach_experts`.
         """
+        if not isinstance(text, str):
+            raise UsageError(f"{type(text).__name__} is no text", hint="pass one text; messages have no likelihood", code="prompt_invalid")
         with ExitStack() as held:
             composition = self._composer.compose(parse_selection(experts), to_messages(text), False, held)
-            with self._scheduler.between_steps():
+            with self._scheduler.between_steps(composition.weights):
                 return text_likelihood(self.base, text, composition.slots)
 
-    def explain(self, prompt: str) -> RouteDecision:
-        """What the router would do with a prompt, and why."""
-        return self._routes.decide(prompt)
+    def continuations(self, rows: Sequence[Continuation], experts: Experts = None, *, query: str = "") -> list[ContinuationScore]:
+        """How likely each row of tokens is behind what it follows, under the base with these experts; without chat template.
+
+        Args:
+            rows: token ids of the base's tokenizer, best in the order of their lengths.
+            experts: the same for all rows, see ``Experts``.
+            query: what ``auto`` asks the router about; without one the base is alone.
+
+        Raises:
+            UsageError: ``continuation_empty``. CapacityError: ``prompt_too_long``. Errors of :meth:`attach_experts`.
+        """
+        with ExitStack() as held:
+            composition = self._composer.compose(parse_selection(experts), to_messages(query), False, held)
+            with self._scheduler.between_steps(composition.weights):
+                return score_continuations(self.base, rows, composition.slots)
+
+    @property
+    def window(self) -> int:
+        """Tokens that the base sees together at most."""
+        return window_of(self.base)
+
+    def explain(self, prompt: Prompt) -> RouteDecision:
+        """What the router would do with a prompt, a text or a conversation, and why."""
+        return self._routes.decide(query_of(to_messages(prompt)))
 
     def stats(self) -> dict[str, Any]:
         """Adapters in memory and how they got there."""
@@ -329,8 +359,9 @@ class ExpertEngine:
         mix = tuple(sorted((one.digest, one.weight) for one in composition.used))
         hold = self._grammars.hold(options.grammar, composition.grammars, messages)
         return Request(
-            ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, slots=composition.slots, mix=mix, hold=hold, defaults=defaults
-        )
+            ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, slots=composition.slots, mix=mix, hold=hold, defaults=defaults,
+            weights=composition.weights,
+        )  # fmt: skip
 
     def _settled(
         self, options: SamplingOptions, messages: list[Message], composition: Composition, prompt_length: int
@@ -358,7 +389,7 @@ class ExpertEngine:
             finish_reason="stop" if request.ended else "length",
             usage=Usage(request.prompt_length, len(request.picked), request.reused),
             seed=request.sampler.seed,
-            warnings=(*composition.warnings, *request.hold.warnings),
+            warnings=(*composition.warnings, *request.hold.warnings, *request.sampler.options.warnings),
             grammar=request.hold.used,
             defaults=request.defaults,
             logprobs=tuple(request.logprobs) if request.sampler.options.logprobs else None,
@@ -370,6 +401,13 @@ def _named(experts: Sequence[str | Path] | str | Path) -> Selection:
     if isinstance(experts, str) or not isinstance(experts, Sequence | Mapping):
         return parse_selection([experts])
     return parse_selection(experts)
+
+
+def _handles(given: Any) -> Sequence[Handle]:
+    handles = [given] if isinstance(given, Handle) else given
+    if not isinstance(handles, Sequence) or not all(isinstance(one, Handle) for one in handles):
+        raise UsageError(f"{given!r} is not what attach_experts gave", hint="pass its handles, or one of them", code="handle_type")
+    return handles
 
 
 def _take(handle: Handle, claim: str) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from expert_kit.adapters import AnyAdapter, BaseModel, Slot, read_adapter
 from expert_kit.archive import check_adapter, parse_header, spec_of_config
-from expert_kit.bases import BaseMatch, compare
+from expert_kit.bases import AdapterSpec, BaseMatch, compare
 from expert_kit.errors import BaseMismatchError, ExpertNotFoundError, IncompatibleAdapterError, UnsupportedMemberError, UsageError
+from expert_kit.inference.base_weights import weights_of
 from expert_kit.inference.grammar import Grammar, grammar_of
 from expert_kit.inference.probe import ProbeBench
 from expert_kit.inference.resident import ResidentAdapters
@@ -18,6 +19,14 @@ from expert_kit.inference.selection import Member
 from expert_kit.names import Digest, ExpertRef, printable
 from expert_kit.registry import InstalledExpert, Registry
 from expert_kit.registry.probes import choose_variant, is_probed, probe_installed
+
+_ANOTHER_BASE = "use the base model that the adapter was made for"
+_HINTS = {
+    "adapter_no_effect": "train it first",
+    "tensor_not_finite": "train it again: its weights are damaged",
+    "tensor_dtype": "save it again with one number type",
+}
+"""What to do about a folder, by the code of its first problem."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +95,20 @@ class ExpertSource:
         if any(entry.role == "probe" for entry in expert.files) and not is_probed(expert.identity, self.base.record):
             probe_installed(self.registry, expert, self.base.record, self._bench().run)
         # It hashes the very buffer that it returns.
-        data = self.registry.read_weights(expert)
-        return read_adapter(data, expert.adapter, self.base)
+        return self._adapter(self.registry.read_weights(expert), expert.adapter)
+
+    def _adapter(self, data: bytes | memoryview, spec: AdapterSpec) -> AnyAdapter:
+        """The adapter in these bytes.
+
+        Raises:
+            NotComposableError: ``base_merged``; what DoRA multiplies with would be made from the changed weights.
+        """
+        if not spec.use_dora:
+            return read_adapter(data, spec, self.base)
+        weights = weights_of(self.base.model)
+        with weights.turn:
+            weights.check()
+            return read_adapter(data, spec, self.base)
 
     def _on_this_base(self, expert: InstalledExpert) -> InstalledExpert:
         """The expert with its weights for the base of this engine, where it was installed for another of its bases."""
@@ -108,10 +129,9 @@ class ExpertSource:
             problems = check_adapter(spec, weights, self.base.record)
             if problems:
                 listed = "; ".join(problem.message for problem in problems)
-                raise IncompatibleAdapterError(
-                    f"{folder}: {listed}", hint="use the base model that the adapter was made for", code=problems[0].code
-                )
-            return read_adapter(weights, spec, self.base)
+                code = problems[0].code
+                raise IncompatibleAdapterError(f"{folder}: {listed}", hint=_HINTS.get(code, _ANOTHER_BASE), code=code)
+            return self._adapter(weights, spec)
 
         return Loaded(str(folder), "", digest, self.resident.acquire(digest, load))
 

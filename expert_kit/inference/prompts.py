@@ -32,7 +32,17 @@ def to_messages(prompt: Any) -> list[Message]:
             hint='pass "text" or [{"role": "user", "content": "text"}]',
             code="prompt_invalid",
         )
+    if not all(_is_unicode(message[key]) for message in messages for key in ("role", "content")):
+        raise UsageError("the prompt is no valid Unicode text", hint="send it as UTF-8", code="prompt_invalid")
     return list(messages)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, as Python reads bytes that are not UTF-8
+        return False
+    return True
 
 
 def _is_message(message: Any) -> bool:
@@ -50,7 +60,8 @@ def to_options(given: dict[str, Any]) -> SamplingOptions:
     Raises:
         UsageError: ``option_unknown``, or one has another type or is out of range.
     """
-    options = given.pop("options", None) or SamplingOptions()
+    options = given.pop("options", None)
+    options = SamplingOptions() if options is None else options
     if not isinstance(options, SamplingOptions):
         raise UsageError(f"options={options!r} is not SamplingOptions", hint="pass options=SamplingOptions(...)", code="option_type")
     unknown = sorted(given.keys() - OPTION_NAMES)

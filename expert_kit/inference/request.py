@@ -29,6 +29,7 @@ class Request:
         mix: Hashable = None,
         hold: Hold = FREE,
         defaults: Defaults | None = None,
+        weights: object | None = None,
     ) -> None:
         """Make a request.
 
@@ -41,12 +42,13 @@ class Request:
             mix: identity of the mix, for reuse of keys and values; two requests with equal values have equal experts.
             hold: the grammar of the answer, if it has one.
             defaults: what the sampler has from the kind of task.
+            weights: what the base's own weights are taken to hold; see ``BaseWeights``.
         """
         self.tokens = list(prompt)
         """Prompt and answer."""
         self.prompt_length = len(prompt)
         self.sampler = sampler
-        self.slots, self.mix = slots, mix
+        self.slots, self.mix, self.weights = slots, mix, weights
         self.soft_prompt = next((slot.prompt for slot, _ in slots if slot.prompt), None)
         """What takes the first places of the row, before its tokens."""
         self.hold, self.constraint = hold, hold.constraint

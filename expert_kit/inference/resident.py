@@ -52,7 +52,13 @@ class ResidentAdapters:
             table: where adapters go; nobody else may use it.
             budget: bytes of adapters in slots.
             parked_budget: bytes of adapters that lost their slot; 0 parks none.
+
+        Raises:
+            UsageError: ``adapter_memory``, not a number of bytes.
         """
+        if not all(type(one) is int and one >= 0 for one in (budget, parked_budget)):
+            message = f"adapters cannot have {budget!r} bytes, and {parked_budget!r} when parked"
+            raise UsageError(message, hint="give adapter_memory and parked_memory as integers of bytes", code="adapter_memory")
         self.budget, self.parked_budget = budget, parked_budget
         self.stats = ResidentStats()
         self._table = table

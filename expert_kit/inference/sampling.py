@@ -69,7 +69,7 @@ class SamplingOptions:
     max_new_tokens: int = 256
     """1 or more; an answer that reaches it ends with ``finish_reason="length"``."""
     temperature: float = 0.0
-    """0 is greedy: always the likeliest token."""
+    """0 is greedy: always the likeliest token, whatever ``top_k``, ``top_p``, ``min_p`` and ``seed`` are."""
     top_k: int = 0
     """Keep the k likeliest tokens; 0 keeps all."""
     top_p: float = 1.0
@@ -126,6 +126,14 @@ class SamplingOptions:
         for name, (in_range, allowed) in checks.items():
             if not in_range:
                 raise UsageError(f"{name}={getattr(self, name)!r} is out of range", hint=f"allowed: {allowed}", code="sampling_range")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was asked for and does nothing."""
+        idle = [name for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0)) if getattr(self, name) != off]
+        return (
+            (f"{', '.join(idle)}: no effect at temperature 0, where the likeliest token is taken",) if idle and not self.temperature else ()
+        )
 
     @property
     def options_by_task(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ time, and finds tokens of its own request among the results. One caller alone pa
 from __future__ import annotations
 
 import math
-import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ import torch
 
 from expert_kit.adapters import BaseModel, RowPlan, SoftPrompt
 from expert_kit.errors import CapacityError, ExpertKitError, NotComposableError, UsageError
+from expert_kit.inference.base_weights import changed_error, weights_of
 from expert_kit.inference.kv_cache import BatchCache, PrefixCache, Snapshot
 from expert_kit.inference.request import Request
 from expert_kit.inference.results import token_logprob
@@ -43,6 +43,11 @@ class BatchLimits:
         Raises:
             UsageError: ``batch_limits``.
         """
+        given = (self.rows, self.cache_bytes, self.prefix_bytes)
+        if not all(type(one) is int for one in given):
+            raise UsageError(
+                f"the limits of a batch are {given}, not integers", hint="give rows and bytes as integers", code="batch_limits"
+            )
         if self.rows < 1 or self.cache_bytes < 1 or self.prefix_bytes < 0:
             message = f"no batch can run with {self.rows} rows, {self.cache_bytes} bytes of cache and {self.prefix_bytes} of kept prefixes"
             raise UsageError(message, hint="give at least one row and one byte of cache", code="batch_limits")
@@ -56,13 +61,13 @@ class Scheduler:
         self.limits = limits or BatchLimits()
         self.prefixes = PrefixCache(self.limits.prefix_bytes)
         self.steps = 0
-        self.base_is_merged = False
-        """Whether the base's weights hold experts; then rows with experts of their own are refused."""
+        self.weights = weights_of(base.model)
+        self.weights.schedulers.add(self)
         self._cache = BatchCache()
         self._running: list[Request] = []
         self._waiting: deque[Request] = deque()
         self._plan = RowPlan.of([])
-        self._turn = threading.Lock()
+        self._turn = self.weights.turn
 
     def submit(self, *requests: Request) -> None:
         """Put requests into the queue, all or none; :meth:`pieces` or :meth:`finish` move them on.
@@ -121,16 +126,24 @@ class Scheduler:
             UsageError: ``batch_running``, there are running rows; with ``break_off`` these end with an error instead.
         """
         with self._turn:
-            if self._running and not break_off:
+            if not break_off and any(one._running for one in self.weights.schedulers):
                 raise UsageError("answers are being generated", hint="wait until they have ended", code="batch_running")
-            self._abandon(ExpertKitError("the weights of the base changed under this answer", hint="send the prompt again"))
+            self._abandon(changed_error())
             self.prefixes.clear()
             yield
 
     @contextmanager
-    def between_steps(self) -> Iterator[None]:
-        """No step of the running batch inside the block, for a pass of another kind; the rows go on behind it."""
+    def between_steps(self, assumed: object | None = None) -> Iterator[None]:
+        """No step of the running batch inside the block, for a pass of another kind; the rows go on behind it.
+
+        Args:
+            assumed: what the pass takes the base's weights to hold, as ``Composition.weights``.
+
+        Raises:
+            NotComposableError: ``base_merged`` or ``weights_changed``.
+        """
         with self._turn:
+            self.weights.check(assumed)
             yield
 
     def _advance(self, request: Request) -> None:
@@ -165,8 +178,10 @@ class Scheduler:
         self._drop_waiting()
         while self._waiting and self._fits(self._waiting[0]):
             request = self._waiting.popleft()
-            if self.base_is_merged and request.slots:
-                request.fail(merged_error())
+            try:
+                self.weights.check(request.weights)
+            except NotComposableError as error:
+                request.fail(error)
                 request.held.close()
                 continue
             self._prefill(request)
@@ -311,9 +326,10 @@ class Scheduler:
             return
         what, most = (f"the model's window of {window}", window) if window <= limit else (f"the batch's memory for {limit} tokens", limit)
         shown = f"{prompt} tokens" + (" with those of its expert" if request.soft_tokens else "")
+        fewer = f"ask for at most {most - prompt} new tokens (max_new_tokens, --max-new-tokens)"
         raise CapacityError(
             f"a prompt of {shown} and an answer of up to {wanted} do not fit into {what}",
-            hint=f"shorten the prompt, or pass max_new_tokens of at most {most - prompt}" if most > prompt else "shorten the prompt",
+            hint=f"shorten the prompt, or {fewer}" if most > prompt else "shorten the prompt",
             code="prompt_too_long" if window <= limit else "batch_memory",
         )
 
@@ -349,10 +365,3 @@ def _token(request: Request, logits: torch.Tensor, top: tuple[float, int]) -> in
         return top[1]
     allowed = None if constraint is None else constraint.allowed(logits.shape[-1])
     return request.sampler.pick(torch.tensor(request.tokens), logits, allowed)
-
-
-def merged_error() -> NotComposableError:
-    """What a row with experts gets while the base's weights hold others."""
-    return NotComposableError(
-        "the base has experts merged into its weights: no others can be added", hint="leave engine.merged() first", code="base_merged"
-    )

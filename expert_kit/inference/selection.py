@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from expert_kit.errors import NotComposableError, UsageError
+from expert_kit.errors import NotComposableError, UnknownNameError, UsageError
 from expert_kit.names import ExpertRef
 
 Experts = Literal["auto"] | str | Path | Sequence["str | Path"] | Mapping["str | Path", float] | None
@@ -66,7 +67,7 @@ def _parse_text(text: str) -> Selection:
     if text == "base":
         return BASE
     if not text.startswith("mix:"):
-        return _mix([(ExpertRef.parse(text), 1.0)])
+        return _mix([(_member(text), 1.0)])
     parts = []
     for part in text.removeprefix("mix:").split("+"):
         name, _, weight = part.rpartition("@")
@@ -84,7 +85,14 @@ def _weight(part: str, text: str) -> float:
 def _member(name: str | Path) -> Member:
     if not isinstance(name, str | Path):
         raise _no_selection(name)
-    return name if isinstance(name, Path) else ExpertRef.parse(name)
+    if isinstance(name, Path):
+        return name
+    try:
+        return ExpertRef.parse(name)
+    except UnknownNameError as error:
+        if (Path(name) / "adapter_config.json").is_file():
+            error.hint = f"for the adapter folder pass Path({name!r})"
+        raise
 
 
 def _no_selection(value: object) -> UsageError:
@@ -98,9 +106,14 @@ def _no_selection(value: object) -> UsageError:
 def _mix(members: Sequence[tuple[Member, float]]) -> Selection:
     seen: set[str] = set()
     for member, weight in members:
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
-            raise NotComposableError(f"the weight of {member} is {weight!r}, not a finite number", code="weight_invalid")
+        if not _is_weight(weight):
+            message = f"the weight of {member} is {weight!r}, not a finite number"
+            raise NotComposableError(message, hint="give each expert a number, such as 0.5", code="weight_invalid")
         if str(member) in seen:
             raise NotComposableError(f"{member} is named twice in one mix", hint="add up its weights", code="expert_twice")
         seen.add(str(member))
     return Selection(False, tuple((member, float(weight)) for member, weight in members if weight))
+
+
+def _is_weight(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)

@@ -129,7 +129,7 @@ def test_a_configuration_of_peft_is_read():
         {"alpha_pattern": {"q_proj": 1.5}},
         {"use_dora": "yes"},
         {"bias": "all"},
-        {"fan_in_fan_out": True},
+        {"fan_in_fan_out": "true"},
         {"task_type": "SEQ_CLS"},
         {"modules_to_save": ["lm_head", "model.norm"]},
         {"modules_to_save": ["score"]},

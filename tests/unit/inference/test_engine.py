@@ -17,9 +17,10 @@ from expert_kit.errors import (
     ExpertNotFoundError,
     NotComposableError,
     RouteAbstainedError,
+    UnknownNameError,
     UsageError,
 )
-from expert_kit.inference import ExpertEngine, parse_selection
+from expert_kit.inference import BatchLimits, ExpertEngine, parse_selection
 from tests.support.encoders import FakeEncoder
 from tests.support.tiny_model import write_adapter
 
@@ -313,6 +314,61 @@ def test_what_names_no_experts_attaches_none(engine, wrong):
         with pytest.raises(UsageError) as caught:
             call(wrong)
         assert caught.value.code == "experts_type"
+
+
+@pytest.mark.parametrize("call", ["release", "unpin"])
+@pytest.mark.parametrize("wrong", [None, "x", ["x"], 5])
+def test_what_is_no_handle_is_a_typed_error(engine, call, wrong):
+    with pytest.raises(UsageError) as caught:
+        getattr(engine, call)(wrong)
+    assert caught.value.code == "handle_type"
+
+
+def test_one_handle_is_released_as_it_is(engine, adapters):
+    (handle,) = engine.attach_experts(adapters[0], pin=True)
+    engine.unpin(handle)
+    engine.release(handle)
+    with pytest.raises(UsageError, match="was released"):
+        engine.release(handle)
+
+
+@pytest.mark.parametrize("memory", [{"adapter_memory": -1}, {"adapter_memory": "1GB"}, {"parked_memory": 1.5}])
+def test_memory_is_a_number_of_bytes(tiny, memory):
+    with pytest.raises(UsageError) as caught:
+        ExpertEngine(tiny, **memory)
+    assert caught.value.code == "adapter_memory"
+
+
+@pytest.mark.parametrize("limits", [{"rows": "a"}, {"rows": 1.5}, {"cache_bytes": None}])
+def test_limits_of_a_batch_are_integers(limits):
+    with pytest.raises(UsageError) as caught:
+        BatchLimits(**limits)
+    assert caught.value.code == "batch_limits"
+
+
+@pytest.mark.parametrize("prompt", ["a\ud800b", [{"role": "user", "content": "\udcff"}]])
+def test_a_prompt_that_is_no_unicode_is_a_typed_error(engine, prompt):
+    for call in (engine.generate, engine.stream, engine.explain):
+        with pytest.raises(UsageError) as caught:
+            call(prompt)
+        assert caught.value.code == "prompt_invalid"
+
+
+def test_messages_have_no_likelihood(engine):
+    with pytest.raises(UsageError, match="no text"):
+        engine.likelihood([{"role": "user", "content": "hi there"}])
+
+
+def test_what_greedy_answers_do_not_heed_is_said(engine):
+    idle = engine.generate("hi", None, top_p=0.5, top_k=3, max_new_tokens=1)
+    assert any("top_k, top_p" in warning for warning in idle.warnings)
+    assert not engine.generate("hi", None, top_p=0.5, temperature=0.7, max_new_tokens=1).warnings
+
+
+def test_an_adapter_folder_given_as_text_says_how(engine, adapters):
+    with pytest.raises(UnknownNameError) as caught:
+        engine.generate("hi", str(adapters[0]))
+    assert "Path(" in caught.value.hint
 
 
 def test_a_prefetch_says_what_went_wrong(engine, tmp_path):

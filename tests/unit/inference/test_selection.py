@@ -1,6 +1,7 @@
 import contextlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +71,10 @@ def test_what_selects_nothing_says_so(wrong):
     with pytest.raises(UsageError) as caught:
         parse_selection(wrong)
     assert caught.value.code == "experts_type"
+
+
+def test_weights_may_be_numpy_numbers_but_no_truth_values():
+    assert parse_selection({"ns/a": np.float32(0.5), "ns/b": np.int64(1)}).members[0][1] == 0.5
+    with pytest.raises(NotComposableError) as caught:
+        parse_selection({"ns/a": True})
+    assert caught.value.hint

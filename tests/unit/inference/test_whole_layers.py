@@ -11,7 +11,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from expert_kit.adapters import RowPlan, SlotKind, install_slots, load_base, read_adapter
+from expert_kit.adapters import RowPlan, SlotKind, load_base, read_adapter
 from expert_kit.adapters.whole_layers import read_whole
 from expert_kit.archive import check_adapter, config_of_spec, spec_of_config
 from expert_kit.archive.importer.adapter import derive_spec
@@ -82,20 +82,18 @@ def test_an_embedding_that_scales_what_it_gives_scales_the_expert_s_too(tiny_fol
     torch.testing.assert_close(our_logits(engine, [None, folder, None])[1], peft_logits(model, folder)[1], atol=2e-4, rtol=1e-4)
 
 
-def test_on_gpt2_its_embedding_is_called_wte(tiny_folder, tmp_path):
-    """PEFT marks LoRA on ``Conv1D`` in a way that is refused, so the mark is taken off."""
+@pytest.mark.parametrize(
+    "made", [{"layers": ["wte"]}, {"layers": []}, {"layers": [], "use_dora": True}, {"layers": ["wte"], "use_dora": True}], ids=str
+)
+def test_adapters_are_peft_s_on_gpt2_too(tiny_folder, tmp_path, made):
+    """Its linear layers lie turned, which PEFT notes in ``fan_in_fan_out``; its embedding is called ``wte``."""
     model = write_relative(tmp_path / "gpt2", tiny_folder, **GPT2)
-    folder = write_whole(tmp_path / "a", model, ["wte"], target_modules=["c_attn", "c_proj"], fan_in_fan_out=True)
-    base = load_base(model, fingerprint_folder(model, "gpt2"), device="cpu", dtype="float32")
-    config = json.loads((folder / "adapter_config.json").read_text()) | {"fan_in_fan_out": False}
-    spec = spec_of_config(json.dumps(config).encode(), "F32")
-    install_slots(base.model, base.record.linears)
-    adapter = read_adapter((folder / "adapter_model.safetensors").read_bytes(), spec, base)
-    with torch.inference_mode(), RowPlan.of([adapter, None, adapter]).active():
-        ours = base.model(IDS).logits
+    folder = write_whole(tmp_path / "a", model, **made, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True)
+    assert json.loads((folder / "adapter_config.json").read_text())["fan_in_fan_out"]
+    engine = loaded(model)
+    ours = our_logits(engine, [folder, None, folder])
     torch.testing.assert_close(ours[0], peft_logits(model, folder)[0], atol=2e-4, rtol=1e-4)
-    with torch.inference_mode():
-        assert torch.equal(ours[1], base.model(IDS).logits[1])
+    torch.testing.assert_close(ours[1], bare_logits(engine)[1], atol=2e-4, rtol=1e-4)
 
 
 def test_rows_beside_it_keep_their_numbers_to_the_bit(engine, whole, tiny_folder, tmp_path):
@@ -263,6 +261,17 @@ def test_factors_may_be_zero_where_a_layer_is_its_own(engine, whole, tmp_path):
     tensors = load_file(whole / "adapter_model.safetensors")
     folder = copied(whole, tmp_path / "zero", {name: torch.zeros_like(one) if "lora_B" in name else one for name, one in tensors.items()})
     assert not torch.equal(our_logits(engine, [folder] * 3), bare_logits(engine))
+
+
+def test_one_that_was_never_trained_does_nothing_and_is_refused(engine, tiny, tiny_folder, tmp_path):
+    tensors = load_file(write_whole(tmp_path / "made", tiny_folder, BOTH) / "adapter_model.safetensors")
+    embeddings = tiny.model.get_input_embeddings().weight.detach().clone()
+    for name, tensor in tensors.items():
+        if "lora_A" not in name:
+            tensor.zero_() if "lora_B" in name else tensor.copy_(embeddings)
+    with pytest.raises(IncompatibleAdapterError) as caught:
+        engine.attach_experts([copied(tmp_path / "made", tmp_path / "untrained", tensors)])
+    assert (caught.value.code, caught.value.hint) == ("adapter_no_effect", "train it first")
 
 
 def copied(adapter: Path, folder: Path, tensors) -> Path:
