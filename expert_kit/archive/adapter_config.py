@@ -46,6 +46,11 @@ _LORA_OFF = _OFF | {
 
 Config = Mapping[str, Any]
 
+_EXPLAINED = {
+    "modules_to_save": ": only a LoRA adapter may have whole layers of its own",
+    "ensure_weight_tying": ": expert-kit convert reads such an adapter",
+}
+
 
 @dataclass(frozen=True)
 class _Kind:
@@ -218,11 +223,7 @@ def _switched_on(config: Config, kind: _Kind) -> Iterator[str]:
         if name in known or value is None:
             continue
         if not any(type(value) is type(off) and value == off for off in kind.off.get(name, ())):
-            yield f"{printable(name[:60])} is {_show(value)}, which is not supported{_exclusive(name)}"
-
-
-def _exclusive(name: str) -> str:
-    return ": only a LoRA adapter may have whole layers of its own" if name == "modules_to_save" else ""
+            yield f"{printable(name[:60])} is {_show(value)}, which is not supported{_EXPLAINED.get(name, '')}"
 
 
 def _is_whole(value: object, largest: int, *, fractions: bool = False) -> bool:

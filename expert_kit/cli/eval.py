@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expert_kit.cli.engine import open_engine
+from expert_kit.cli.lm_eval import HarnessOptions, run_lm_eval
 from expert_kit.cli.matrix import all_scores, read_domains, run_matrix, show_matrix
 from expert_kit.cli.options import Device, Dtype, Json, Quantization, read_choice
 from expert_kit.cli.output import emit, emit_json, write_whole
@@ -47,6 +48,22 @@ def evaluate(
     ] = None,
     no_general_text: Annotated[bool, typer.Option("--no-general-text", help="Leave it out.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.json, a model card and a chart.", show_default=False)] = None,
+    lm_eval: Annotated[
+        str | None,
+        typer.Option(
+            "--lm-eval", help="Tasks of lm-evaluation-harness, with commas between them, instead of a recipe's.", show_default=False
+        ),
+    ] = None,
+    lm_eval_tasks: Annotated[
+        Path | None, typer.Option(help="With --lm-eval: folder with tasks of your own; their code is run.", show_default=False)
+    ] = None,
+    num_fewshot: Annotated[
+        int | None, typer.Option(min=0, help="With --lm-eval: examples before each question.", show_default=False)
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="With --lm-eval: the base model, smollm2-135m if not given; a recipe names its own.", show_default=False),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts in one batch.")] = 16,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -55,6 +72,19 @@ def evaluate(
 ) -> None:
     """Run a recipe's tests on an expert. Beside the base model, or other choices."""
     quiet_libraries()
+    from expert_kit.base_models import DEFAULT_BASE
+
+    if lm_eval is not None:
+        if target is None or recipe is not None or matrix or oracle or cases or report or out or general_text:
+            hint = "name an expert; leave out --recipe, --matrix, --oracle, --cases, --report, --out and --general-text"
+            raise UsageError("--lm-eval has tests and tables of its own", hint=hint, code="eval_incomplete")
+        options = HarnessOptions(lm_eval, lm_eval_tasks, num_fewshot, limit=limit, batch_size=batch_size)
+        choices, name = _choices(experts, routed, target), base or DEFAULT_BASE
+        run_lm_eval(options, choices, name, device=device, dtype=dtype, quantization=quantization, as_json=json)
+        return
+    if lm_eval_tasks is not None or num_fewshot is not None or base is not None:
+        message = "--lm-eval-tasks, --num-fewshot and --base are for --lm-eval"
+        raise UsageError(message, hint="add --lm-eval TASK; a recipe names its base itself", code="eval_incomplete")
     from expert_kit.evaluation import build_report, general_table, markdown_table, oracle_scores
 
     if matrix:
@@ -77,8 +107,7 @@ def evaluate(
     loaded, suites = open_tests(recipe)
     if report is not None:
         make_folder(report, "--report")
-    compared = [*(experts or ["base"]), *(["auto"] if routed else []), target]
-    choices = {text: read_choice(text) for text in dict.fromkeys(compared)}
+    choices = _choices(experts, routed, target)
     with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:
         about = facts_of(engine, target, choices[target], recipe) if report is not None else None
         general = [] if no_general_text else run_general_text(engine, choices, general_text, limit=limit)
@@ -94,6 +123,11 @@ def evaluate(
         write_whole(cases, _lines(scores))
     if report is not None and about is not None:
         write_report(report, found, about)
+
+
+def _choices(experts: list[str] | None, routed: bool, target: str) -> dict[str, str | Path | None]:
+    compared = [*(experts or ["base"]), *(["auto"] if routed else []), target]
+    return {text: read_choice(text) for text in dict.fromkeys(compared)}
 
 
 def _lines(scores: list[Score]) -> str:

@@ -16,7 +16,7 @@ _SETTINGS: Final = {
     "TOKENIZERS_PARALLELISM": "false",  # it warns about forks otherwise
     "TRANSFORMERS_VERBOSITY": "error",
 }
-_LOGGERS: Final = ("accelerate", "datasets", "huggingface_hub", "peft", "sentence_transformers", "torch", "transformers")
+_LOGGERS: Final = ("accelerate", "datasets", "huggingface_hub", "lm_eval", "peft", "sentence_transformers", "torch", "transformers")
 
 
 def quiet_libraries() -> None:

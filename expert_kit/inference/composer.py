@@ -90,6 +90,9 @@ class Composer:
     def take(self, choice: Choice, held: ExitStack) -> Composition:
         """Hold what was chosen; see :meth:`compose`."""
         if (merged := self.merged) is not None:
+            if choice.route is not None or not choice.selection.is_base:
+                # Chosen before another thread merged.
+                raise merged_error()
             return replace(merged, slots=(), weights=merged)
         selection, route = choice.selection, choice.route
         ready = choice.ahead.take() if choice.ahead else None

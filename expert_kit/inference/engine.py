@@ -222,7 +222,8 @@ class ExpertEngine:
     def merged(self, experts: Experts) -> Iterator[None]:
         """Inside the block the base's own weights hold the experts, and ``experts=None`` means them: fastest for one long mix.
 
-        Afterwards the weights are what they were, to the bit. Not while other threads generate.
+        Afterwards the weights are what they were, to the bit. What other threads or engines on the same base ask meanwhile is refused,
+        and so is what they asked before and has not begun; an answer that has not ended with the block ends with ``weights_changed``.
 
         Raises:
             NotComposableError: ``base_quantized``; ``base_merged``, it holds others; ``soft_prompt_merged``; ``expert_exclusive``.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -158,3 +159,23 @@ def test_a_mix_stands_beside_its_experts_and_the_oracle(run, recipe: Path, two_e
     done = run(*words, "--limit", "1", "--json", *COMMON)
     assert done.code == 0, done.err
     assert [score["experts"] for score in done.json["scores"]] == ["expert-kit/sql", "expert-kit/calculus", mix, "oracle"]
+
+
+def test_the_harness_is_an_extra_that_the_error_names(run, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "lm_eval" else find(name, *rest))
+    done = run("eval", "expert-kit/sql", "--lm-eval", "arc_easy", "--json")
+    assert (done.code, done.error["code"]) == (10, "lm_eval_missing")
+    assert done.error["next"] == 'pip install "expert-kit[lm-eval]"'
+
+
+def test_words_that_do_not_go_with_the_harness_are_refused(run, recipe: Path):
+    for words in (
+        ("expert-kit/sql", "--lm-eval", " , "),
+        ("--lm-eval", "arc_easy"),
+        ("expert-kit/sql", "--lm-eval", "arc_easy", "--recipe", recipe),
+        ("expert-kit/sql", "--recipe", recipe, "--num-fewshot", "1"),
+        ("expert-kit/sql", "--recipe", recipe, "--base", "tiny-llama"),
+    ):
+        done = run("eval", *words, "--json")
+        assert (done.code, done.error["code"]) == (2, "eval_incomplete")

@@ -108,3 +108,11 @@ def test_nothing_is_merged_while_another_engine_of_the_base_answers(engine, lora
         pass
     assert caught.value.code == "batch_running"
     stream.close()
+
+
+def test_experts_that_were_named_before_a_merge_are_not_replaced_by_it(engine, lora, tmp_path, tiny_folder):
+    other = write_adapter(tmp_path / "other", tiny_folder, seed=2)
+    choice = engine._composer.choose(parse_selection(other), MESSAGES, False, ExitStack())
+    with engine.merged(lora), pytest.raises(NotComposableError) as caught:
+        engine._composer.take(choice, ExitStack())
+    assert caught.value.code == "base_merged"
