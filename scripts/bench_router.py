@@ -21,6 +21,7 @@ import numpy as np
 from bench_router_baselines import baselines, cleaned, fit_inputs
 from bench_router_curves import TABLES, markdown
 from bench_router_data import Rows, Stuffer, Task, banking, clinc, clinc_labels, nlupp, with_preamble, with_two_typos
+from result_cells import put_between_marks
 
 from expert_kit.names import sha256_digest
 from expert_kit.routing import Candidate, EmbeddingRouter, FitInputs, Reader, RoutingPolicy, VectorCache, default_encoder
@@ -293,17 +294,9 @@ def main() -> None:
             chosen.json.write_text(json.dumps(asdict(bench.results), indent=2), encoding="utf-8")
     print(table(bench.results.cases))
     if chosen.write:
-        page = chosen.write.read_text(encoding="utf-8")
-        page = _between(page, "bench_router", table(bench.results.cases))
-        page = _between(
-            page, "bench_router_curves", "\n\n".join(bench.results.tables[name] for name in TABLES if name in bench.results.tables)
-        )
-        chosen.write.write_text(page, encoding="utf-8")
-
-
-def _between(page: str, mark: str, text: str) -> str:
-    head, mark, rest = page.partition(f"<!-- {mark} -->\n")
-    return f"{head}{mark}{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+        curves = "\n\n".join(bench.results.tables[name] for name in TABLES if name in bench.results.tables)
+        put_between_marks(chosen.write, "bench_router", table(bench.results.cases))
+        put_between_marks(chosen.write, "bench_router_curves", curves)
 
 
 if __name__ == "__main__":

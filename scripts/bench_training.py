@@ -27,7 +27,8 @@ BATCH = 16
 RATE = 2e-4
 CASES = ("calculus", "sql")
 """Rows of the first share the system prompt alone; of the second, neighbours ask about one schema and often begin with it."""
-Turn = dict[str, float]
+Turn = dict[str, Any]
+"""What a turn measured, and which side it was."""
 
 
 def main() -> None:
@@ -105,7 +106,8 @@ class Side:
         self.pipe.send(self.steps)
         self.last, self.steps = self.pipe.recv(), -1
         print(json.dumps(self.last), file=sys.stderr, flush=True)
-        return self.last[key]
+        found: float = self.last[key]
+        return found
 
     def close(self) -> Turn:
         """The last turn, with the peak memory."""
@@ -188,7 +190,7 @@ def peer_turn(recipe: Any, folder: Path, base: Any, output: Path) -> Turn:
 def turn_of(side: str, tokens: int, seconds: float, history: list[dict[str, float]]) -> Turn:
     """What is compared."""
     losses = [entry["loss"] for entry in history if "loss" in entry]
-    return {"side": side, "tokens_per_second": tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}  # type: ignore[dict-item]
+    return {"side": side, "tokens_per_second": tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}
 
 
 if __name__ == "__main__":

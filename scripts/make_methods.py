@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from result_cells import keep_cell, known_cell, put_between_marks
 
 from expert_kit.adapters import BaseModel, load_base
 from expert_kit.base_models import BaseStore
@@ -29,7 +30,6 @@ from expert_kit.training import load_recipe, prepare_data, train
 from expert_kit.whole_file import replace_whole
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKS = ("<!-- methods -->", "<!-- /methods -->")
 DOMAINS = ("calculus", "dates")
 BASE = "base"
 METHODS: dict[str, dict[str, Any]] = {
@@ -69,7 +69,7 @@ def main() -> None:
     text = _table([_domain(name, options) for name in DOMAINS], options)
     print(text)
     if options.write:
-        _write(text)
+        put_between_marks(ROOT / "recipes" / "README.md", "methods", text)
 
 
 def _options() -> argparse.Namespace:
@@ -117,9 +117,7 @@ def _cell(domain: Domain, method: str, options: argparse.Namespace) -> tuple[Pat
 
 
 def _known(domain: Domain, method: str, options: argparse.Namespace) -> dict[str, Any] | None:
-    path, key = _cell(domain, method, options)
-    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return found if found is not None and found["key"] == key else None
+    return known_cell(*_cell(domain, method, options))
 
 
 def _make(domain: Domain, method: str, options: argparse.Namespace) -> None:
@@ -139,8 +137,7 @@ def _make(domain: Domain, method: str, options: argparse.Namespace) -> None:
         }  # fmt: skip
     score = run_suite(ExpertEngine(base), domain.suite, adapter, batch_size=options.batch_size, limit=options.tests)
     found |= {"passed": score.passed, "total": score.total}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole(path, (json.dumps(found, indent=1) + "\n").encode(), mode=0o644)
+    keep_cell(path, found)
     print(f"{domain.name}, {method}: {score.passed} of {score.total}", flush=True)
 
 
@@ -176,15 +173,6 @@ def _shown(cell: dict[str, Any] | None) -> tuple[str, str]:
     low, high = wilson(cell["passed"], cell["total"])
     minutes = f"{cell['tokens'] / cell['tokens_per_second'] / 60:.1f}" if "tokens" in cell else ""
     return f"{cell['passed'] / cell['total']:.1%} ({low:.0%} to {high:.0%})".replace("%", " %"), minutes
-
-
-def _write(text: str) -> None:
-    page = ROOT / "recipes" / "README.md"
-    before, start, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not start or not end:
-        raise SystemExit(f"{page} has no {' ... '.join(MARKS)}")
-    replace_whole(page, f"{before}{start}\n{text}\n{end}{after}".encode(), mode=0o644)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 from filelock import FileLock
+from result_cells import keep_cell, known_cell, put_between_marks
 from results_numbers import BASE, HANDWRITTEN, MAIN, ROUTED, Domain, eval_rows, results_of, tables
 
 from expert_kit.archive import load_source, package
@@ -33,7 +33,6 @@ from expert_kit.registry import Registry, bases_dir, registry_dir
 from expert_kit.whole_file import replace_whole
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKS = ("<!-- results -->", "<!-- /results -->")
 
 
 @dataclass(frozen=True)
@@ -128,12 +127,12 @@ def _run(engine: ExpertEngine, wanted: Sequence[Tested], everyone: Sequence[Test
             continue
         for choice, experts in ((BASE, None), ("expert", one.domain.expert)):
             path, key = _general_cell(one, choice, text.sha256, options)
-            if not _known(path, key):
+            if not known_cell(path, key):
                 score = run_general(engine, text, experts, choice)
-                _keep(path, {"key": key, "perplexity": score.perplexity, "tokens": score.tokens})
+                keep_cell(path, {"key": key, "perplexity": score.perplexity, "tokens": score.tokens})
     for one, suite, choice in _cells(wanted, everyone):
         path, key, limit = _cell(one, suite, choice, everyone, options)
-        known = _known(path, key)
+        known = known_cell(path, key)
         rows = sum(1 for line in suite.path.read_bytes().split(b"\n") if line.strip())
         if known and len(known["rows"]) >= min(limit or rows, rows):
             continue
@@ -141,7 +140,7 @@ def _run(engine: ExpertEngine, wanted: Sequence[Tested], everyone: Sequence[Test
         names = {BASE: None, ROUTED: "auto", **{other.domain.name: other.domain.expert for other in everyone}}
         score = run_suite(engine, suite, names[choice], batch_size=options.batch_size, limit=limit)
         answers = [{"id": case.id, "answer": case.answer, "reason": case.reason} for case in score.cases]
-        _keep(path, {"key": key, "rows": "".join("01"[case.ok] for case in score.cases), "answers": answers})
+        keep_cell(path, {"key": key, "rows": "".join("01"[case.ok] for case in score.cases), "answers": answers})
         seconds = time.monotonic() - start
         print(f"{one.domain.name} {suite.name}, {choice}: {score.passed} of {score.total}, {seconds:.0f} s", flush=True)
 
@@ -169,16 +168,6 @@ def _general_cell(one: Tested, choice: str, text: str, options: argparse.Namespa
     return options.work / "cells" / f"general.{name}.json", f"{text} {made} {one.base} {options.dtype}"
 
 
-def _known(path: Path, key: str) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return found if found is not None and found["key"] == key else None
-
-
-def _keep(path: Path, cell: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole(path, (json.dumps(cell, ensure_ascii=False, indent=1) + "\n").encode(), mode=0o644)
-
-
 def _collected(one: Tested, everyone: Sequence[Tested], options: argparse.Namespace) -> Domain:
     """What the cells say; a suite of which one is missing is left out."""
     runs: dict[str, dict[str, str]] = {}
@@ -186,11 +175,11 @@ def _collected(one: Tested, everyone: Sequence[Tested], options: argparse.Namesp
         found: dict[str, str] = {}
         for choice in (BASE, ROUTED, *(other.domain.name for other in everyone)):
             path, key, limit = _cell(one, suite, choice, everyone, options)
-            if known := _known(path, key):
+            if known := known_cell(path, key):
                 found[choice] = known["rows"][:limit]
         if len(found) == len(everyone) + 2:
             runs[suite.name] = found
-    cells = {choice: _known(*_general_cell(one, choice, read_general_text().sha256, options)) for choice in (BASE, "expert")}
+    cells = {choice: known_cell(*_general_cell(one, choice, read_general_text().sha256, options)) for choice in (BASE, "expert")}
     perplexity = {choice: cell["perplexity"] for choice, cell in cells.items() if cell is not None}
     return replace(one.domain, runs=runs, perplexity=perplexity if len(perplexity) == 2 else {}, command=_command(everyone, options))
 
@@ -203,14 +192,9 @@ def _command(everyone: Sequence[Tested], options: argparse.Namespace) -> str:
 def _write(found: Sequence[Domain], tested: Sequence[Tested], options: argparse.Namespace) -> None:
     text = json.dumps({domain.name: results_of(domain) for domain in found}, indent=2) + "\n"
     replace_whole(ROOT / "recipes" / "results.json", text.encode(), mode=0o644)
-    page = ROOT / "recipes" / "README.md"
-    before, start, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not start or not end:
-        raise SystemExit(f"{page} has no {' ... '.join(MARKS)}")
-    replace_whole(page, f"{before}{start}\n{tables(found)}\n{end}{after}".encode(), mode=0o644)
+    put_between_marks(ROOT / "recipes" / "README.md", "results", tables(found))
     for domain, one in zip(found, tested, strict=True) if options.eval_yaml else ():
-        cell = _known(*_general_cell(one, "expert", read_general_text().sha256, options))
+        cell = known_cell(*_general_cell(one, "expert", read_general_text().sha256, options))
         rows = eval_rows(domain, one.digests, cell["tokens"] if cell else 0)
         head = f"# expert-kit eval experts/{domain.name}/adapter --recipe recipes/{domain.name}\n"
         path = ROOT / "experts" / domain.name / "eval.yaml"

@@ -10,7 +10,7 @@ from expert_kit.adapters.plans import RowPlan
 from expert_kit.adapters.probe import Logits, probe_logits, probe_prompts
 from expert_kit.adapters.quantization import QUANTIZATIONS
 from expert_kit.adapters.short_layers import shorten_layers
-from expert_kit.adapters.slot_table import ParkedSlot, RowMix, Slot, SlotTable
+from expert_kit.adapters.slot_table import ParkedSlot, RowMix, Slot, SlotTable, prompt_of
 from expert_kit.adapters.slots import SlotLinear, base_layers, install_slots
 from expert_kit.adapters.soft_prompt import SoftPrompt
 from expert_kit.adapters.tensors import read_tensors
@@ -45,6 +45,7 @@ __all__ = [
     "prefers_bfloat16",
     "probe_logits",
     "probe_prompts",
+    "prompt_of",
     "read_adapter",
     "read_lora",
     "read_tensors",

@@ -117,11 +117,16 @@ def read_lora(
     targets = spec.targets(linears)
     tensors = read_exactly(data, spec, lora_shapes(spec, targets))
     adapter = lora_of(tensors, spec, targets, device=device, dtype=dtype, layers=layers)
-    if not any(factors.gain or bool(factors.b.any()) for factors in adapter.values()):
+    if not has_effect(adapter):
         raise IncompatibleAdapterError(
             "the adapter does nothing: all its B factors are zero", hint="train it first", code="adapter_no_effect"
         )
     return adapter
+
+
+def has_effect(adapter: Adapter) -> bool:
+    """Whether some B factor is not zero; DoRA's magnitudes count as an effect."""
+    return any(factors.gain or bool(factors.b.any()) for factors in adapter.values())
 
 
 def lora_of(

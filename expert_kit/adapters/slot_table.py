@@ -81,6 +81,11 @@ RowMix = tuple[tuple[Slot, float], ...]
 """Slots of one row and their weights; empty for the base."""
 
 
+def prompt_of(mix: RowMix) -> SoftPrompt | None:
+    """What goes before the text of a row with this mix; a soft prompt is always alone."""
+    return next((slot.prompt for slot, _ in mix if slot.prompt), None)
+
+
 @dataclass(frozen=True, eq=False)
 class ParkedSlot:
     """A slot's numbers outside of its block, scaled and padded already."""

@@ -12,7 +12,7 @@ from torch import nn
 
 from expert_kit.adapters.base_model import BaseModel
 from expert_kit.adapters.besides import WholeAdapter
-from expert_kit.adapters.lora import lora_of, lora_shapes
+from expert_kit.adapters.lora import has_effect, lora_of, lora_shapes
 from expert_kit.adapters.plans import ACTIVE
 from expert_kit.adapters.slots import base_layers
 from expert_kit.adapters.tensors import PREFIX, read_exactly
@@ -40,9 +40,7 @@ def read_whole(data: bytes | memoryview, spec: AdapterSpec, base: BaseModel) -> 
     tensors = read_exactly(data, spec, lora_shapes(spec, targets) | {f"{PREFIX}{path}.weight": shape for path, shape in shapes.items()})
     factors = lora_of(tensors, spec, targets, **place, layers=lambda: base_layers(base.model, linears))
     own = {path: _own_layer(_layer_of(base, path), tensors[f"{PREFIX}{path}.weight"], base) for path in shapes}
-    if not any(one.gain or bool(one.b.any()) for one in factors.values()) and all(
-        _is_base_layer(layer, base.model.get_submodule(path)) for path, layer in own.items()
-    ):
+    if not has_effect(factors) and all(_is_base_layer(layer, base.model.get_submodule(path)) for path, layer in own.items()):
         raise IncompatibleAdapterError(
             "the adapter does nothing: all its B factors are zero, and its own layers are the base's",
             hint="train it first",

@@ -31,7 +31,7 @@ LabelledReport = Callable[[str, int, int], None]
 """Progress: whose answers, requests done, requests in all; it starts again with each kind of request."""
 
 
-class EngineLM(LM):  # type: ignore[misc, unused-ignore]
+class EngineLM(LM):  # type: ignore[misc, unused-ignore]  # where lm-eval is not installed, LM is unknown
     """A model for ``lm_eval.simple_evaluate(model=...)``: the engine's base with one choice of experts."""
 
     def __init__(self, engine: ExpertEngine, experts: Experts = None, **options: Any) -> None:

@@ -135,7 +135,7 @@ class Composer:
         """Load one expert; ``held`` drops the reference when it is closed.
 
         Raises:
-            NotComposableError: ``base_merged``; what DoRA multiplies with would be made from the changed weights.
+            NotComposableError: ``base_merged``.
         """
         self.weights.check()
         loaded = self.source.acquire(member)

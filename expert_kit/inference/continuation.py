@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from expert_kit.adapters import BaseModel, RowMix, RowPlan, SoftPrompt
+from expert_kit.adapters import BaseModel, RowMix, RowPlan, SoftPrompt, prompt_of
 from expert_kit.adapters.soft_prompt import prompted_inputs
 from expert_kit.errors import CapacityError, UsageError
 from expert_kit.inference.sampling import not_finite
@@ -56,7 +56,7 @@ def score_continuations(base: BaseModel, rows: Sequence[Continuation], slots: Ro
     Raises:
         UsageError: ``continuation_empty``. CapacityError: ``prompt_too_long``. NotComposableError: ``logits_not_finite``.
     """
-    prompt = next((slot.prompt for slot, _ in slots if slot.prompt), None)
+    prompt = prompt_of(slots)
     _check(rows, window_of(base) - (prompt.tokens if prompt else 0))
     return [score for batch in _batches(rows) for score in _score(base, batch, slots, prompt)]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch users know
 
-from expert_kit.adapters import BaseModel, RowMix, RowPlan, plain_ids
+from expert_kit.adapters import BaseModel, RowMix, RowPlan, plain_ids, prompt_of
 from expert_kit.adapters.soft_prompt import prompted_inputs
 from expert_kit.errors import UsageError
 from expert_kit.inference.sampling import not_finite
@@ -38,7 +38,7 @@ def text_likelihood(base: BaseModel, text: str, slots: RowMix) -> Likelihood:
     pieces = [piece for start in range(0, len(ids), WINDOW) if len(piece := ids[start : start + WINDOW]) > 1]
     if not pieces:
         raise UsageError("a text of less than two tokens has no perplexity", hint="give a longer one", code="text_too_short")
-    prompt = next((slot.prompt for slot, _ in slots if slot.prompt), None)
+    prompt = prompt_of(slots)
     total = 0.0
     with RowPlan.of_slots([slots]).active():
         for piece in pieces:

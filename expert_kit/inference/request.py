@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from expert_kit.adapters import RowMix, RowPlan
+from expert_kit.adapters import RowMix, RowPlan, prompt_of
 from expert_kit.inference.constraint import FREE, Hold
 from expert_kit.inference.defaults import Defaults
 from expert_kit.inference.detokenize import TextStream
@@ -49,7 +49,7 @@ class Request:
         self.prompt_length = len(prompt)
         self.sampler = sampler
         self.slots, self.mix, self.weights = slots, mix, weights
-        self.soft_prompt = next((slot.prompt for slot, _ in slots if slot.prompt), None)
+        self.soft_prompt = prompt_of(slots)
         """What takes the first places of the row, before its tokens."""
         self.hold, self.constraint = hold, hold.constraint
         self.defaults = defaults

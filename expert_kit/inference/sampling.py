@@ -48,18 +48,16 @@ def _texts(value: Any) -> bool:
     return isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)
 
 
-_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("max_new_tokens", "top_k", "no_repeat_ngram_size", "top_logprobs"), (_whole, "an integer")),
-    **dict.fromkeys(("temperature", "top_p", "min_p", "repetition_penalty"), (_number, "a number")),
-    "seed": (_whole_or_none, "an integer, or None"),
-    "stop": (_texts, "a text, or several"),
-    "by_task": (_texts, f"True, False, or some of {', '.join(BY_TASK)}"),
-    "logprobs": (lambda value: isinstance(value, bool), "True or False"),
-    "grammar": (lambda value: value is None or isinstance(value, str | Path), "a text, a path, or None"),
+_TYPES: dict[str, tuple[Callable[[Any], bool], str, Callable[[Any], Any] | None]] = {
+    **dict.fromkeys(("max_new_tokens", "top_k", "no_repeat_ngram_size", "top_logprobs"), (_whole, "an integer", int)),
+    **dict.fromkeys(("temperature", "top_p", "min_p", "repetition_penalty"), (_number, "a number", float)),
+    "seed": (_whole_or_none, "an integer, or None", int),
+    "stop": (_texts, "a text, or several", None),
+    "by_task": (_texts, f"True, False, or some of {', '.join(BY_TASK)}", None),
+    "logprobs": (lambda value: isinstance(value, bool), "True or False", None),
+    "grammar": (lambda value: value is None or isinstance(value, str | Path), "a text, a path, or None", None),
 }
-
-# NumPy's numbers are numbers too, but torch does not take them everywhere.
-_PLAIN: dict[Callable[[Any], bool], type] = {_whole: int, _whole_or_none: int, _number: float}
+"""Option -> what it must be, the same in words, and what makes a plain number of it: torch does not take NumPy's everywhere."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +103,10 @@ class SamplingOptions:
             object.__setattr__(self, "stop", (self.stop,))
         if isinstance(self.by_task, bool):
             object.__setattr__(self, "by_task", BY_TASK if self.by_task else ())
-        for name, (is_right, wanted) in _TYPES.items():
+        for name, (is_right, wanted, plain) in _TYPES.items():
             if not is_right(getattr(self, name)):
                 raise UsageError(f"{name}={getattr(self, name)!r} is not {wanted}", hint=f"give {name} {wanted}", code="option_type")
-            if (plain := _PLAIN.get(is_right)) and getattr(self, name) is not None:
+            if plain and getattr(self, name) is not None:
                 object.__setattr__(self, name, plain(getattr(self, name)))
         checks = {
             "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),

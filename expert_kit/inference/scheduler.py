@@ -17,6 +17,7 @@ import torch
 from expert_kit.adapters import BaseModel, RowPlan, SoftPrompt
 from expert_kit.errors import CapacityError, ExpertKitError, NotComposableError, UsageError
 from expert_kit.inference.base_weights import changed_error, weights_of
+from expert_kit.inference.continuation import window_of
 from expert_kit.inference.kv_cache import BatchCache, PrefixCache, Snapshot
 from expert_kit.inference.request import Request
 from expert_kit.inference.results import token_logprob
@@ -320,7 +321,7 @@ class Scheduler:
         return not self._running or (len(self._running) + 1) * longest * self._token_bytes <= self.limits.cache_bytes
 
     def _check_size(self, request: Request) -> None:
-        window, limit = self._window, self.limits.cache_bytes // self._token_bytes
+        window, limit = window_of(self.base), self.limits.cache_bytes // self._token_bytes
         prompt, wanted = request.prompt_length + request.soft_tokens, request.sampler.options.max_new_tokens
         if request.reach <= min(window, limit):
             return
@@ -336,11 +337,7 @@ class Scheduler:
     @property
     def longest_row(self) -> int:
         """Places that a row may take at most."""
-        return min(self._window, self.limits.cache_bytes // self._token_bytes)
-
-    @property
-    def _window(self) -> int:
-        return int(self.base.model.config.get_text_config().max_position_embeddings)
+        return min(window_of(self.base), self.limits.cache_bytes // self._token_bytes)
 
     @property
     def _token_bytes(self) -> int:
