@@ -2,7 +2,7 @@
 
 from expert_kit.adapters.base_model import BaseModel, load_base, pick_device, pick_dtype, prefers_bfloat16
 from expert_kit.adapters.besides import AnyAdapter, SlotKind, WholeAdapter
-from expert_kit.adapters.chat import chat_ids, plain_ids
+from expert_kit.adapters.chat import answer_ids, chat_ids, plain_ids
 from expert_kit.adapters.groups import LinearGroup, group_linears
 from expert_kit.adapters.kinds import read_adapter
 from expert_kit.adapters.lora import Adapter, Gain, LoraWeights, combined, read_lora, summed
@@ -33,6 +33,7 @@ __all__ = [
     "SlotTable",
     "SoftPrompt",
     "WholeAdapter",
+    "answer_ids",
     "base_layers",
     "chat_ids",
     "combined",

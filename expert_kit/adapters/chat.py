@@ -28,6 +28,11 @@ def chat_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> list[int]
     return ids
 
 
+def answer_ids(tokenizer: Any, text: str) -> list[int]:
+    """Ids of an answer, the end token behind it."""
+    return [*plain_ids(tokenizer, text), tokenizer.eos_token_id]
+
+
 def plain_ids(tokenizer: Any, text: str) -> list[int]:
     """Ids of a text in which nothing is a control token: such a word is cut in two before it is tokenised."""
     ids: list[int] = []

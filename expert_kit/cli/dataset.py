@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expert_kit.cli.coercion import LeanTyper
+from expert_kit.cli.difficulty import difficulty
 from expert_kit.cli.options import Json
 from expert_kit.cli.output import emit, emit_json, emit_path, emit_table, note, write_whole, writing
 from expert_kit.errors import DataError, UsageError
 from expert_kit.names import printable
 
 if TYPE_CHECKING:
-    from expert_kit.curation import DataRow, Finding
+    from expert_kit.curation import Finding
 
 dataset = LeanTyper(help="Check, measure, clean and split rows of prompts and completions.", no_args_is_help=True)
 Rows = Annotated[Path, typer.Argument(help='JSON lines {"prompt": ..., "completion": ...}.', show_default=False)]
@@ -82,9 +83,9 @@ def dedup(
     json: Json = False,
 ) -> None:
     """Write the rows without repeated ones. The first of each stays, and what was taken out is listed."""
-    from expert_kit.curation import check_rows
+    from expert_kit.curation import check_rows, read_good_data
 
-    rows = _readable(file)
+    rows = read_good_data(file)
     codes = {"repeated", *(["nearly_repeated"] if near else [])}
     found = check_rows(rows)
     taken = {one.line: one for one in found if one.code in codes}
@@ -113,9 +114,9 @@ def split(
     json: Json = False,
 ) -> None:
     """Split rows so that prompts that are nearly the same stay together."""
-    from expert_kit.curation import split_data
+    from expert_kit.curation import read_good_data, split_data
 
-    rows = _readable(file)
+    rows = read_good_data(file)
     names = [f"{name}.jsonl" for name in ("train", *_PARTS)]
     if there := [name for name in names if (out / name).exists()]:
         raise UsageError(f"{printable(str(out))} has {', '.join(there)} already", hint="choose another --out", code="folder_exists")
@@ -130,20 +131,13 @@ def split(
     note(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
+dataset.command(epilog="Example: expert-kit dataset difficulty train.jsonl --out scored.jsonl")(difficulty)
+
+
 def _show(file: Path, found: Sequence[tuple[Path, Finding]]) -> None:
     for held, one in found:
         where = f" (line {one.other} of {held})" if held != file else ""
         emit(printable(f"{file}:{one.line}: {one.code}: {one.message}{where}"))
-
-
-def _readable(file: Path) -> list[DataRow]:
-    from expert_kit.curation import read_data
-
-    rows = read_data(file)
-    if bad := next((row for row in rows if row.problem), None):
-        message = printable(f"{file}:{bad.line}: {bad.problem}")
-        raise DataError(message, hint=f"see all of them with: expert-kit dataset check {printable(str(file))}", code="table_malformed")
-    return rows
 
 
 def _written(value: object) -> str:

@@ -40,6 +40,9 @@ def evaluate(
         list[str] | None,
         typer.Option("--matrix", help="NAME=RECIPE, repeated: each of these experts on the tests of all.", show_default=False),
     ] = None,
+    interference: Annotated[
+        bool, typer.Option("--interference", help="With --matrix: each expert on its own tests with each other one beside it, too.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="With --matrix: folder for table, JSON and heat map.", show_default=False)] = None,
     cases: Annotated[Path | None, typer.Option(help="File for every single answer, as JSON lines.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of every test set, and passages of general text.")] = None,
@@ -75,8 +78,8 @@ def evaluate(
     from expert_kit.base_models import DEFAULT_BASE
 
     if lm_eval is not None:
-        if target is None or recipe is not None or matrix or oracle or cases or report or out or general_text:
-            hint = "name an expert; leave out --recipe, --matrix, --oracle, --cases, --report, --out and --general-text"
+        if target is None or recipe is not None or matrix or interference or oracle or cases or report or out or general_text:
+            hint = "name an expert; leave out --recipe, --matrix, --interference, --oracle, --cases, --report, --out and --general-text"
             raise UsageError("--lm-eval has tests and tables of its own", hint=hint, code="eval_incomplete")
         options = HarnessOptions(lm_eval, lm_eval_tasks, num_fewshot, limit=limit, batch_size=batch_size)
         choices, name = _choices(experts, routed, target), base or DEFAULT_BASE
@@ -95,13 +98,14 @@ def evaluate(
         if out is not None:
             make_folder(out)
         with open_engine(domains[0].base, device=device, dtype=dtype, quantization=quantization) as engine:
-            results = run_matrix(engine, domains, batch_size=batch_size, limit=limit)
+            results = run_matrix(engine, domains, interference=interference, batch_size=batch_size, limit=limit)
         show_matrix(results, out, as_json=json)
         if cases is not None:
             write_whole(cases, _lines(all_scores(results)))
         return
-    if out is not None:
-        raise UsageError("--out is for --matrix", hint="single answers go to --cases FILE", code="eval_incomplete")
+    if out is not None or interference:
+        message = "--out and --interference are for --matrix"
+        raise UsageError(message, hint="single answers go to --cases FILE; --experts takes mix:A+B", code="eval_incomplete")
     if target is None or recipe is None:
         raise UsageError("nothing to evaluate", hint="name an expert and --recipe, or --matrix NAME=RECIPE", code="eval_incomplete")
     loaded, suites = open_tests(recipe)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from expert_kit.cli.output import emit, emit_json, note, write_whole, writing
 from expert_kit.cli.suites import open_tests, run_suites
-from expert_kit.errors import UsageError
+from expert_kit.errors import NotComposableError, UsageError
 from expert_kit.names import ExpertRef, printable
 
 if TYPE_CHECKING:
@@ -47,8 +47,13 @@ def read_domains(pairs: list[str]) -> list[Domain]:
     return domains
 
 
-def run_matrix(engine: ExpertEngine, domains: list[Domain], *, batch_size: int, limit: int | None) -> list[DomainResult]:
-    """Every domain's tests with the base, every expert and the router's choice."""
+def run_matrix(
+    engine: ExpertEngine, domains: list[Domain], *, interference: bool, batch_size: int, limit: int | None
+) -> list[DomainResult]:
+    """Every domain's tests with the base, every expert and the router's choice.
+
+    With ``interference`` each expert's tests are answered with each other expert beside it, too.
+    """
     from expert_kit.evaluation import DomainResult
 
     choices = {"base": None, **{domain.expert: domain.expert for domain in domains}, "auto": "auto"}
@@ -57,21 +62,40 @@ def run_matrix(engine: ExpertEngine, domains: list[Domain], *, batch_size: int, 
     weights = {domain.expert: engine.registry.get(domain.expert).weights.sha256 for domain in domains}
     for domain in domains:
         scores = run_suites(engine, domain.suites, choices, batch_size=batch_size, limit=limit)
+        mixes = _mixes(engine, domain, list(weights)) if interference else {}
+        mixed = run_suites(engine, domain.suites, mixes, batch_size=batch_size, limit=limit)
         for suite in domain.suites:
-            found = {one.experts: one for one in scores if one.suite == suite.name}
-            results.append(DomainResult(domain.expert, suite.name, found, weights[domain.expert]))
+            found, beside = ({one.experts: one for one in some if one.suite == suite.name} for some in (scores, mixed))
+            results.append(DomainResult(domain.expert, suite.name, found, weights[domain.expert], beside))
     return results
 
 
+def _mixes(engine: ExpertEngine, domain: Domain, experts: list[str]) -> dict[str, dict[str | Path, float]]:
+    """By the other expert, the two at full weight; pairs that cannot be mixed are said and left out."""
+    found: dict[str, dict[str | Path, float]] = {}
+    for other in experts:
+        if other == domain.expert:
+            continue
+        mix: dict[str | Path, float] = {domain.expert: 1.0, other: 1.0}
+        try:
+            engine.likelihood("One text.", mix)
+        except NotComposableError as error:
+            note(f"warning: {domain.expert} beside {other}: {error}")
+        else:
+            found[other] = mix
+    return found
+
+
 def show_matrix(results: list[DomainResult], out: Path | None, *, as_json: bool) -> None:
-    """The table or JSON; into the folder ``out`` go ``matrix.json``, ``matrix.md`` and the heat map ``matrix.png``."""
-    from expert_kit.evaluation import draw_matrix, matrix_table
+    """The table or JSON; into the folder ``out`` go ``matrix.json``, ``matrix.md`` and ``matrix.png``, a heat map; so for interference."""
+    from expert_kit.evaluation import draw_matrix, interference_table, matrix_table
 
     found = [result.to_json() for result in results]
+    beside = any(result.beside for result in results)
     if as_json:
         emit_json(found)
     else:
-        emit(matrix_table(results))
+        emit("\n\n".join([matrix_table(results), *([interference_table(results)] if beside else [])]))
         for result in results:
             if not result.wins_at_home:
                 note(f"warning: {result.expert} is not the best on its own {printable(result.suite)} tests")
@@ -81,6 +105,12 @@ def show_matrix(results: list[DomainResult], out: Path | None, *, as_json: bool)
     write_whole(out / "matrix.md", matrix_table(results) + "\n")
     with writing(out / "matrix.png"):
         draw_matrix(results, out / "matrix.png")
+    if beside:
+        write_whole(out / "interference.md", interference_table(results) + "\n")
+        from expert_kit.evaluation.chart import draw_interference
+
+        with writing(out / "interference.png"):
+            draw_interference(results, out / "interference.png")
 
 
 def all_scores(results: list[DomainResult]) -> list[Score]:

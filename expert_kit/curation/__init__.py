@@ -2,7 +2,7 @@
 
 from expert_kit.curation.findings import Finding, check_rows, leaks
 from expert_kit.curation.near import THRESHOLD, near_pairs
-from expert_kit.curation.rows import DataRow, folded, read_data
+from expert_kit.curation.rows import DataRow, folded, read_data, read_good_data
 from expert_kit.curation.splitting import split_data
 from expert_kit.curation.stats import DataStats, data_stats, draw_lengths
 from expert_kit.curation.syntax import SYNTAXES
@@ -20,5 +20,6 @@ __all__ = [
     "leaks",
     "near_pairs",
     "read_data",
+    "read_good_data",
     "split_data",
 ]

@@ -48,6 +48,19 @@ def read_data(path: Path) -> list[DataRow]:
     return [_row(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
+def read_good_data(path: Path) -> list[DataRow]:
+    """The same where every line must be a row.
+
+    Raises:
+        DataError: ``table_unreadable``; ``table_malformed``, naming the first bad line.
+    """
+    rows = read_data(path)
+    if bad := next((row for row in rows if row.problem), None):
+        message = printable(f"{path}:{bad.line}: {bad.problem}")
+        raise DataError(message, hint=f"see all of them with: expert-kit dataset check {printable(str(path))}", code="table_malformed")
+    return rows
+
+
 def _row(number: int, line: str) -> DataRow:
     try:
         value: Any = json.loads(line)

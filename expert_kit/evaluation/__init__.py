@@ -1,6 +1,8 @@
 """Measures an expert, a mix, or the whole routed system."""
 
+from expert_kit.evaluation.difficulty import Difficulty, row_difficulties
 from expert_kit.evaluation.general import GeneralScore, general_table, read_general_text, run_general
+from expert_kit.evaluation.interference import interference_table
 from expert_kit.evaluation.matrix import DomainResult, draw_matrix, matrix_table
 from expert_kit.evaluation.report import build_report, markdown_table, oracle_scores
 from expert_kit.evaluation.run import Case, Score, Suite, run_suite, wilson
@@ -10,6 +12,7 @@ from expert_kit.evaluation.verdict import Verdict
 __all__ = [
     "TASKS",
     "Case",
+    "Difficulty",
     "DomainResult",
     "GeneralScore",
     "Score",
@@ -18,10 +21,12 @@ __all__ = [
     "build_report",
     "draw_matrix",
     "general_table",
+    "interference_table",
     "markdown_table",
     "matrix_table",
     "oracle_scores",
     "read_general_text",
+    "row_difficulties",
     "run_general",
     "run_suite",
     "task",

@@ -1,19 +1,22 @@
-"""A report as a picture: the share of right answers by suite and choice."""
+"""Pictures of what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from expert_kit.evaluation.difficulty import Difficulty
+from expert_kit.evaluation.interference import NOT_MIXED, experts_of
+from expert_kit.evaluation.matrix import DomainResult
 from expert_kit.names import printable
 from expert_kit.whole_file import replace_png
 
 
 def draw_report(report: Mapping[str, Any], path: Path) -> None:
-    """Bars with their 95 % intervals, as PNG.
+    """The share of right answers by suite and choice: bars with their 95 % intervals, as PNG.
 
     Args:
         report: what ``build_report`` made.
@@ -42,4 +45,39 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
     axes.set_ylim(0, 105)
     axes.set_ylabel("right answers in percent")
     axes.legend()
+    replace_png(path, figure)
+
+
+def draw_interference(results: Sequence[DomainResult], path: Path) -> None:
+    """A heat map of the points that experts gain or lose beside another one, as PNG.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    experts = experts_of(results)
+    figure = Figure(figsize=(2.5 + 0.9 * len(experts), 1.5 + 0.45 * len(results)), layout="constrained")
+    axes = figure.subplots()
+    changes = [{name: 100 * (score.accuracy - result.own.accuracy) for name, score in result.beside.items()} for result in results]
+    axes.imshow([[found.get(name, 0.0) for name in experts] for found in changes], vmin=-100, vmax=100, cmap="RdBu", aspect="auto")
+    axes.set_xticks(range(len(experts)), [f"+ {name}" for name in experts], rotation=30, ha="right")
+    axes.set_yticks(range(len(results)), [f"{result.expert} {result.suite}" for result in results])
+    for row, (result, found) in enumerate(zip(results, changes, strict=True)):
+        for column, name in enumerate(experts):
+            missing = "" if name == result.expert else NOT_MIXED
+            axes.text(column, row, f"{found[name]:+.0f}" if name in found else missing, ha="center", va="center")
+    axes.set_title("points gained or lost beside another expert")
+    replace_png(path, figure)
+
+
+def draw_difficulties(found: Sequence[Difficulty], path: Path) -> None:
+    """A histogram of the scores, as PNG.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.hist([one.score for one in found], bins=40)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set(xlabel="difficulty: loss behind the prompt over loss without it", ylabel="rows")
     replace_png(path, figure)

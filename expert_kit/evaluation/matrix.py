@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class DomainResult:
     """By choice: ``base``, ``auto`` and the names of experts."""
     weights: str = ""
     """Digest of the expert's weights: a matrix is about these and no others of that name."""
+    beside: Mapping[str, Score] = field(default_factory=dict)
+    """By another expert: the expert's score with that one attached too, both at full weight."""
 
     @property
     def own(self) -> Score:
@@ -54,7 +56,8 @@ class DomainResult:
         found |= {"base": _share(self.scores[BASE]), "own": _share(self.own)}
         found |= {"best_sibling": {"expert": sibling[0], **_share(sibling[1])} if sibling else None}
         found |= {"routed": _share(self.scores[ROUTED]), "oracle": _interval(self.oracle, total), "wins_at_home": self.wins_at_home}
-        return found | {"experts": {name: _share(score) for name, score in self.scores.items() if name not in (BASE, ROUTED)}}
+        found |= {"experts": {name: _share(score) for name, score in self.scores.items() if name not in (BASE, ROUTED)}}
+        return found | ({"beside": {name: _beside(self.own, score) for name, score in self.beside.items()}} if self.beside else {})
 
 
 def matrix_table(results: Sequence[DomainResult]) -> str:
@@ -95,6 +98,11 @@ def draw_matrix(results: Sequence[DomainResult], path: Path) -> None:
 
 def _share(score: Score) -> dict[str, Any]:
     return _interval(score.passed, score.total)
+
+
+def _beside(alone: Score, mixed: Score) -> dict[str, Any]:
+    pairs = [(one.ok, other.ok) for one, other in zip(alone.cases, mixed.cases, strict=True)]
+    return {**_share(mixed), "lost": pairs.count((True, False)), "gained": pairs.count((False, True))}
 
 
 def _interval(passed: int, total: int) -> dict[str, Any]:

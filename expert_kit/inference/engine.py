@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-from expert_kit.adapters import BaseModel, SlotTable, base_layers, chat_ids, install_slots, load_base, shorten_layers
+from expert_kit.adapters import BaseModel, SlotTable, answer_ids, base_layers, chat_ids, install_slots, load_base, shorten_layers
 from expert_kit.base_models import DEFAULT_BASE, BaseStore
 from expert_kit.composition import BaseMerge, cat_adapters, check_in_weights
 from expert_kit.errors import UsageError
@@ -281,6 +281,14 @@ class ExpertEngine:
             composition = self._composer.compose(parse_selection(experts), to_messages(query), False, held)
             with self._scheduler.between_steps(composition.weights):
                 return score_continuations(self.base, rows, composition.slots)
+
+    def exchange(self, prompt: Prompt, answer: str) -> Continuation:
+        """Tokens of a prompt and an answer to it, in the chat template and with the end token, as in training.
+
+        Raises:
+            UsageError: ``prompt_invalid``.
+        """
+        return Continuation(self._prompt_ids(to_messages(prompt)), answer_ids(self.base.tokenizer, answer))
 
     @property
     def window(self) -> int:

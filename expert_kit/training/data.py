@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from expert_kit.adapters import chat_ids, plain_ids
+from expert_kit.adapters import answer_ids, chat_ids
 from expert_kit.errors import DataError, RecipeError
 from expert_kit.training.recipe import Recipe, missing_files
 
@@ -102,11 +102,6 @@ def encode_example(tokenizer: Any, prompt: str, completion: str) -> tuple[list[i
     prompt_ids = chat_ids(tokenizer, [{"role": "user", "content": prompt}])
     answer = answer_ids(tokenizer, completion)
     return prompt_ids + answer, [IGNORED] * len(prompt_ids) + answer
-
-
-def answer_ids(tokenizer: Any, text: str) -> list[int]:
-    """Ids of an answer, the end token behind it."""
-    return [*plain_ids(tokenizer, text), tokenizer.eos_token_id]
 
 
 class PadRight:

@@ -16,9 +16,9 @@ from typing import Any
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
-from expert_kit.adapters import BaseModel, chat_ids
+from expert_kit.adapters import BaseModel, answer_ids, chat_ids
 from expert_kit.errors import CheckUnavailableError, DataError, RecipeError
-from expert_kit.training.data import answer_ids, read_rows
+from expert_kit.training.data import read_rows
 from expert_kit.training.kinds import peft_config
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.trainer import refuse_not_finite

@@ -69,3 +69,31 @@ def test_malformed_rows_stop_what_writes(run, rows: Path, tmp_path: Path):
 
 def test_an_unknown_syntax_is_refused(run, rows: Path):
     assert run("dataset", "check", rows, "--syntax", "cobol", "--json").error["code"] == "syntax_unknown"
+
+
+def test_the_hardest_rows_are_listed_and_every_row_gets_its_figures(run, rows: Path, tmp_path: Path, model_here: str):
+    asked = ("dataset", "difficulty", rows, "--base", model_here, "--dtype", "float32", "--device", "cpu", "--limit", "20")
+    done = run(*asked, "--hardest", "3", "--out", tmp_path / "scored.jsonl", "--plot", tmp_path / "hard.png")
+    assert done.code == 0, done.err
+    table = done.out.splitlines()
+    assert table[0].split() == ["line", "difficulty", "loss", "without", "prompt", "tokens", "prompt"]
+    assert (len(table), table[-1]) == (5, str(tmp_path / "scored.jsonl"))
+    assert "20 rows: median" in done.err
+    scored = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+    assert [row["prompt"] for row in scored] == [json.loads(line)["prompt"] for line in rows.read_text().splitlines()[:20]]
+    shown = [float(line.split()[1]) for line in table[1:4]]
+    assert shown == sorted((round(row["difficulty"], 2) for row in scored), reverse=True)[:3]
+    assert (tmp_path / "hard.png").stat().st_size > 1000
+    figures = run(*asked, "--json").json
+    assert (figures["rows"], len(figures["hardest"])) == (20, 10)
+    assert figures["hardest"][0]["score"] == pytest.approx(scored[figures["hardest"][0]["line"] - 1]["difficulty"], abs=1e-3)
+
+
+def test_difficulty_refuses_what_it_cannot_score_before_a_model_is_loaded(run, rows: Path, tmp_path: Path):
+    assert run("dataset", "difficulty", rows, "--expert", "auto", "--json").error["code"] == "difficulty_auto"
+    (tmp_path / "empty.jsonl").write_text("\n")
+    assert run("dataset", "difficulty", tmp_path / "empty.jsonl", "--json").error["code"] == "dataset_empty"
+    rows.write_text("{\n")
+    bad = run("dataset", "difficulty", rows, "--json")
+    assert (bad.code, bad.error["code"]) == (6, "table_malformed")
+    assert f"{rows}:1:" in bad.error["message"]

@@ -69,6 +69,16 @@ def test_the_matrix_runs_each_expert_on_all_tests_and_keeps_table_and_picture(ru
     assert json.loads((tmp_path / "matrix" / "matrix.json").read_text()) == done.json
 
 
+def test_interference_puts_every_other_expert_beside_each(run, recipe: Path, two_experts, tmp_path: Path):
+    pairs = [word for name in two_experts for word in ("--matrix", f"{name}={recipe.parent}")]
+    done = run("eval", *pairs, "--interference", "--limit", "2", "--out", tmp_path / "matrix", *COMMON)
+    assert done.code == 0, done.err
+    assert f"| domain | suite | n | alone | {' | '.join(f'+ {name}' for name in two_experts)} |" in done.out.splitlines()
+    assert {path.name for path in (tmp_path / "matrix").iterdir()} >= {"interference.md", "interference.png"}
+    found = json.loads((tmp_path / "matrix" / "matrix.json").read_text())
+    assert [list(one["beside"]) for one in found] == [[two_experts[1]], [two_experts[0]]]
+
+
 def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path):
     for words, code in (
         (("--matrix", "expert-kit/sql"), "matrix_malformed"),
@@ -76,6 +86,7 @@ def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path):
         (("expert-kit/sql", "--matrix", f"a/b={recipe}"), "eval_incomplete"),
         (("expert-kit/sql",), "eval_incomplete"),
         (("expert-kit/sql", "--recipe", recipe, "--out", "matrix"), "eval_incomplete"),
+        (("expert-kit/sql", "--recipe", recipe, "--interference"), "eval_incomplete"),
         (("--matrix", f"a/b={recipe}", "--routed"), "eval_incomplete"),
         (("--matrix", f"a/b={recipe}", "--report", "here"), "eval_incomplete"),
     ):

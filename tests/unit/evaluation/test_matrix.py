@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from expert_kit.evaluation import Case, DomainResult, Score, draw_matrix, matrix_table
+from expert_kit.evaluation import Case, DomainResult, Score, draw_matrix, interference_table, matrix_table
+from expert_kit.evaluation.chart import draw_interference
 
 
 def score(choice: str, right: str) -> Score:
@@ -61,3 +63,30 @@ def test_the_table_marks_the_diagonal_and_json_has_intervals():
 def test_the_heat_map_is_a_picture(tmp_path: Path):
     draw_matrix([domain(base="--", sql="++", auto="+-")], tmp_path / "matrix.png")
     assert (tmp_path / "matrix.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def with_beside(found: DomainResult, **rows: str) -> DomainResult:
+    return replace(found, beside={f"a/{name}": score(f"a/{name}", right) for name, right in rows.items()})
+
+
+def test_what_an_expert_loses_beside_another_is_a_table_of_its_own(tmp_path: Path):
+    results = [
+        with_beside(domain("a/sql", base="----", sql="+++-", dates="----", cron="----", auto="----"), dates="++-+"),
+        with_beside(domain("a/dates", base="----", sql="----", dates="++++", cron="----", auto="----"), sql="+---", cron="++++"),
+    ]
+    lines = interference_table(results).splitlines()
+    assert lines[0] == "| domain | suite | n | alone | + a/sql | + a/dates |"
+    assert lines[2] == "| a/sql | held_out | 4 | 75.0 |  | 75.0 |"
+    assert lines[3] == "| a/dates | held_out | 4 | 100.0 | 25.0 |  |"
+    assert {key: results[0].to_json()["beside"]["a/dates"][key] for key in ("accuracy", "lost", "gained")} == {
+        "accuracy": 0.75, "lost": 1, "gained": 1,
+    }  # fmt: skip
+    draw_interference(results, tmp_path / "interference.png")
+    assert (tmp_path / "interference.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_pair_that_cannot_be_mixed_has_a_dash_and_a_matrix_without_pairs_says_nothing_of_them():
+    rows = {"base": "-", "sql": "+", "dates": "-", "auto": "-"}
+    results = [with_beside(domain("a/sql", **rows), cron="+"), domain("a/dates", **rows)]
+    assert interference_table(results).splitlines()[2] == "| a/sql | held_out | 1 | 100.0 |  | - |"
+    assert "beside" not in results[1].to_json()
