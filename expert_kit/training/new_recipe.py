@@ -27,9 +27,9 @@ _EXAMPLES = {"fit": 80, "validate": 20}
 """Routing examples, which are training prompts, and the most of each kind."""
 _EXAMPLE_LENGTH = 500
 """Characters of a prompt that become a routing example."""
-_STEPS = 400
+_STEPS = 800
 """Training steps to aim at for little data: more rows give more, up to one epoch."""
-_BATCH = 8
+_BATCH = 4
 
 _RECIPE = """\
 # expert-kit train {folder}
