@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from expert_kit.evaluation.difficulty import Difficulty
-from expert_kit.evaluation.interference import NOT_MIXED, experts_of
-from expert_kit.evaluation.matrix import DomainResult
+from expert_kit.evaluation.interference import NOT_MIXED
+from expert_kit.evaluation.matrix import DomainResult, experts_of
 from expert_kit.names import printable
 from expert_kit.whole_file import replace_png
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from expert_kit.evaluation.matrix import DomainResult
+from expert_kit.evaluation.matrix import DomainResult, experts_of
 
 NOT_MIXED = "-"
 """Shown for two that cannot be mixed."""
@@ -27,8 +27,3 @@ def interference_table(results: Sequence[DomainResult]) -> str:
 
 def _percent(result: DomainResult, beside: str) -> str:
     return f"{100 * result.beside[beside].accuracy:.1f}" if beside in result.beside else NOT_MIXED
-
-
-def experts_of(results: Sequence[DomainResult]) -> list[str]:
-    """In the order of their domains."""
-    return list(dict.fromkeys(result.expert for result in results))

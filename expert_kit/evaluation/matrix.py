@@ -60,9 +60,14 @@ class DomainResult:
         return found | ({"beside": {name: _beside(self.own, score) for name, score in self.beside.items()}} if self.beside else {})
 
 
+def experts_of(results: Sequence[DomainResult]) -> list[str]:
+    """Whose domains they are, each once, in their order."""
+    return list(dict.fromkeys(result.expert for result in results))
+
+
 def matrix_table(results: Sequence[DomainResult]) -> str:
     """Markdown: domains as rows; the base, each expert, the router and the oracle as columns, in percent."""
-    experts = list(dict.fromkeys(result.expert for result in results))
+    experts = experts_of(results)
     lines = ["| domain | suite | n | base | " + " | ".join(experts) + " | routed | oracle |", "|---|---|--:|" + "--:|" * (len(experts) + 3)]
     for result in results:
         shares = [result.scores[name].accuracy for name in (BASE, *experts, ROUTED)] + [result.oracle / result.own.total]
@@ -81,7 +86,7 @@ def draw_matrix(results: Sequence[DomainResult], path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    experts = list(dict.fromkeys(result.expert for result in results))
+    experts = experts_of(results)
     columns = [BASE, *experts, ROUTED]
     shares = [[100 * result.scores[name].accuracy for name in columns] for result in results]
     figure = Figure(figsize=(2.5 + 0.9 * len(columns), 1.5 + 0.45 * len(results)), layout="constrained")
