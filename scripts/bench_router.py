@@ -214,7 +214,7 @@ def curves_case(bench: Bench, name: str) -> None:
     print(bench.results.tables[name], flush=True)
 
 
-FILES = ("routing_prompts.jsonl", "general_prompts.jsonl")
+FILES = ("routing_prompts.jsonl", "held_out_general_prompts.jsonl")
 
 
 def latency_case(bench: Bench, experts: int) -> None:

@@ -45,6 +45,8 @@ class Tested:
     """Of the suites' files."""
     parts: str
     """Digest of weights and grammar, which decide the answers."""
+    routing: str
+    """Of its routing examples, which decide who answers."""
     base: str
 
 
@@ -91,7 +93,8 @@ def _tested(name: str) -> Tested:
     files = [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"]
     files += [ROOT / "experts" / name / described["grammar"]] if "grammar" in described else []
     parts = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
-    return Tested(Domain(name, described["name"]), suites, digests, parts, recipe.model_name_or_path)
+    routing = hashlib.sha256((ROOT / "experts" / name / described["routing"]["examples"]).read_bytes()).hexdigest()
+    return Tested(Domain(name, described["name"]), suites, digests, parts, routing, recipe.model_name_or_path)
 
 
 def _install_all(tested: Sequence[Tested], work: Path) -> None:
@@ -103,7 +106,7 @@ def _install_all(tested: Sequence[Tested], work: Path) -> None:
         if not (home / "bases").exists():
             (home / "bases").symlink_to(bases)
         os.environ["EXPERT_KIT_HOME"] = str(home)
-        state, now = home / "installed.json", {one.domain.name: one.parts for one in tested}
+        state, now = home / "installed.json", {one.domain.name: one.parts + one.routing for one in tested}
         if state.is_file() and json.loads(state.read_text()) == now:
             return
         shutil.rmtree(registry_dir(), ignore_errors=True)
@@ -155,7 +158,7 @@ def _cells(wanted: Sequence[Tested], everyone: Sequence[Tested]) -> Iterator[tup
 def _cell(one: Tested, suite: Suite, choice: str, everyone: Sequence[Tested], options: argparse.Namespace) -> tuple[Path, str, int | None]:
     """File of a cell, what it must have been made from, and its rows at most."""
     parts = {other.domain.name: other.parts for other in everyone}
-    made = json.dumps([parts]) if choice == ROUTED else parts.get(choice, "")
+    made = json.dumps([parts, {other.domain.name: other.routing for other in everyone}]) if choice == ROUTED else parts.get(choice, "")
     key = f"{one.digests[suite.name]} {suite.max_new_tokens} {hashlib.sha256(made.encode()).hexdigest()} {one.base} {options.dtype}"
     is_sibling = choice not in (BASE, ROUTED, one.domain.name)
     limits = [limit for limit in (options.limit, options.siblings_limit if is_sibling else None) if limit is not None]

@@ -63,7 +63,9 @@ def test_an_expert_is_complete_small_and_published(folder, real_bases, tmp_path)
 
     source = load_source(folder)
     assert {result.suite for result in source.eval} >= {"generated", "handwritten"}
-    assert "[More Information Needed]" not in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "[More Information Needed]" not in card
+    assert f"rank {json.loads((folder / 'adapter' / 'adapter_config.json').read_text())['r']} " in card
     # What was measured is what is shipped.
     grammars = {test.grammar for test in load_recipe(ROOT / "recipes" / folder.name / "recipe.yaml").tests.values()} - {None}
     texts = {(ROOT / "recipes" / folder.name / path).read_bytes() for path in grammars}

@@ -11,7 +11,7 @@ from expert_kit.bases import BaseRecord
 from tests.support.builders import tiny_base
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ("calculus", "cron", "dates", "python", "spelling", "sql")
+SHIPPED = ("calculus", "cron", "dates", "json", "python", "shell", "spelling", "sql")
 
 
 def command(*args: object, home: Path, stdin: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
