@@ -199,7 +199,8 @@ def _write(found: Sequence[Domain], tested: Sequence[Tested], options: argparse.
     for domain, one in zip(found, tested, strict=True) if options.eval_yaml else ():
         cell = known_cell(*_general_cell(one, "expert", read_general_text().sha256, options))
         rows = eval_rows(domain, one.digests, cell["tokens"] if cell else 0)
-        head = f"# expert-kit eval experts/{domain.name}/adapter --recipe recipes/{domain.name}\n"
+        limit = "" if options.limit is None else f" --limit {options.limit}"
+        head = f"# expert-kit eval experts/{domain.name}/adapter --recipe recipes/{domain.name} --dtype {options.dtype}{limit}\n"
         path = ROOT / "experts" / domain.name / "eval.yaml"
         replace_whole(path, (head + yaml.safe_dump(rows, sort_keys=False)).encode(), mode=0o644)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -69,9 +68,11 @@ def difficulty(
 
 
 def _figures(found: Sequence[Difficulty]) -> dict[str, Any]:
-    scores = sorted(one.score for one in found)
-    p95 = scores[min(len(scores) - 1, int(0.95 * len(scores)))]
-    return {"rows": len(scores), "median": statistics.median(scores), "p95": p95, "misleading": sum(score > 1 for score in scores)}
+    from expert_kit.curation import spread
+
+    scores = [one.score for one in found]
+    median, p95, _ = spread(scores)
+    return {"rows": len(scores), "median": median, "p95": p95, "misleading": sum(score > 1 for score in scores)}
 
 
 def _write(rows: Sequence[DataRow], found: Sequence[Difficulty], out: Path | None, plot: Path | None) -> None:

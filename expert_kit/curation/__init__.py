@@ -4,7 +4,7 @@ from expert_kit.curation.findings import Finding, check_rows, leaks
 from expert_kit.curation.near import THRESHOLD, near_pairs
 from expert_kit.curation.rows import DataRow, folded, read_data, read_good_data
 from expert_kit.curation.splitting import split_data
-from expert_kit.curation.stats import DataStats, data_stats, draw_lengths
+from expert_kit.curation.stats import DataStats, data_stats, draw_lengths, spread
 from expert_kit.curation.syntax import SYNTAXES
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "read_data",
     "read_good_data",
     "split_data",
+    "spread",
 ]

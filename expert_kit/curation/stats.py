@@ -46,8 +46,8 @@ def data_stats(rows: Sequence[DataRow]) -> DataStats:
     return DataStats(
         rows=len(good),
         malformed=len(rows) - len(good),
-        prompt_lengths=_spread([len(row.prompt) for row in good]),
-        completion_lengths=_spread([len(row.completion) for row in good]),
+        prompt_lengths=spread([len(row.prompt) for row in good]),
+        completion_lengths=spread([len(row.completion) for row in good]),
         words=len({word for words in prompts for word in words}),
         distinct_2=round(len(set(pairs)) / len(pairs), 4) if pairs else 0.0,
         compression=round(len(text) / len(zlib.compress(text, 9)), 2) if text else 0.0,
@@ -75,8 +75,9 @@ def draw_lengths(rows: Sequence[DataRow], path: Path) -> None:
     replace_png(path, figure)
 
 
-def _spread(lengths: list[int]) -> tuple[float, float, float]:
-    if not lengths:
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median, 95th percentile (the smallest value that 95 % do not exceed) and largest; zeros if there are none."""
+    if not values:
         return 0.0, 0.0, 0.0
-    ordered = sorted(lengths)
+    ordered = sorted(values)
     return float(statistics.median(ordered)), float(ordered[math.ceil(0.95 * len(ordered)) - 1]), float(ordered[-1])

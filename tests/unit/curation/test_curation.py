@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expert_kit.curation import check_rows, data_stats, draw_lengths, leaks, near_pairs, read_data, split_data
+from expert_kit.curation import check_rows, data_stats, draw_lengths, leaks, near_pairs, read_data, split_data, spread
 from expert_kit.curation.near import jaccard, shingles
 from expert_kit.curation.rows import DataRow
 from expert_kit.curation.syntax import SYNTAXES
@@ -183,3 +183,16 @@ def test_figures_tell_templates_from_varied_text(tmp_path: Path) -> None:
 def test_an_empty_file_has_zeros() -> None:
     assert data_stats([]).rows == data_stats([]).words == 0
     assert check_rows([]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], (0.0, 0.0, 0.0)),
+        ([3], (3.0, 3.0, 3.0)),
+        (list(range(20, 0, -1)), (10.5, 19.0, 20.0)),
+        ([0.5] * 94 + [0.75, 0.8, 0.9, 1.0, 1.1, 2.0], (0.5, 0.75, 2.0)),
+    ],
+)
+def test_95_percent_do_not_exceed_the_95th_percentile(values, expected):
+    assert spread(values) == expected
