@@ -80,6 +80,17 @@ def test_an_expert_is_complete_small_and_published(folder, real_bases, tmp_path)
         assert published(PUBLISHED)[folder.name, result.suite] == f"{result.value_ppm / 10_000:.1f} %"
 
 
+@pytest.mark.parametrize("folder", EXPERTS, ids=lambda path: path.name)
+def test_the_results_file_says_what_the_page_and_the_expert_say(folder):
+    found = json.loads((ROOT / "recipes" / "results.json").read_text())[folder.name]
+    assert {"n", "base", "expert", "handwritten", "best_sibling", "routed", "oracle", "command"} <= found.keys()
+    for suite, numbers in (("generated", found), ("handwritten", found["handwritten"])):
+        assert f"{100 * numbers['expert']['accuracy']:.1f} %" == published(PUBLISHED)[folder.name, suite]
+        for choice in ("base", "expert", "best_sibling", "routed", "oracle"):
+            low, high = numbers[choice]["interval"]
+            assert low <= numbers[choice]["accuracy"] <= high
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/pairs/*.yaml")), ids=lambda path: path.stem)
 def test_prompts_that_need_two_experts_have_golds_that_pass(path):
     (test,) = load_recipe(path).tests.values()
