@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -72,4 +73,20 @@ def real_home(home: Path, real_bases: Path) -> Path:
     """A fresh home in which the real base model is already pulled."""
     home.mkdir(parents=True)
     (home / "bases").symlink_to(real_bases)
+    return home
+
+
+@pytest.fixture(scope="session")
+def shipped_home(tmp_path_factory: pytest.TempPathFactory, real_bases: Path) -> Path:
+    """A home with the real base and the shipped experts, shared by all tests and workers, which must not change it."""
+    from tests.support.shipped import shared_home
+
+    shared = tmp_path_factory.getbasetemp()
+    return shared_home(shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared, real_bases)
+
+
+@pytest.fixture
+def own_shipped_home(home: Path, shipped_home: Path) -> Path:
+    """A copy of it for one test."""
+    shutil.copytree(shipped_home, home, symlinks=True)
     return home

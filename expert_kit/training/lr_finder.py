@@ -100,7 +100,7 @@ def find_learning_rate(recipe: Recipe, folder: Path, base: BaseModel, *, report:
         )
     set_seed(recipe.seed)
     losses = _Losses(report)
-    with within_memory(), TemporaryDirectory() as unused, adapter_in(recipe, base) as model:
+    with within_memory(), TemporaryDirectory() as unused, adapter_in(recipe, folder, base) as model:
         trainer = _RangeTrainer(
             model=model,
             args=TrainingArguments(**_arguments(recipe, Path(unused), base)),

@@ -99,6 +99,9 @@ class Recipe(_Closed):
     """Those of the targets whose input is scaled, not their output."""
     num_virtual_tokens: Annotated[int, Field(ge=1, le=1024)] = 16
     """Of prompt tuning and prefix tuning."""
+    init_adapter: Path | None = None
+    """Folder of an adapter in PEFT's format, relative to the recipe, whose weights training goes on from; its kind, shape and scale are
+    those of the recipe's keys. Steps and learning rate begin anew, unlike with ``--resume``."""
     adapter_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the saved factors. Training itself keeps them in float32; so are its losses. The recipe's tests run on the saved file."""
 
@@ -150,6 +153,8 @@ class Recipe(_Closed):
             raise ValueError(f"{', '.join(others)} has no meaning with method: {self.method}")
         if self.load_in_4bit and (self.peft_type != "lora" or self.method != "sft"):
             raise ValueError("load_in_4bit is for peft_type: lora and method: sft")
+        if self.init_adapter is not None and self.method != "sft":
+            raise ValueError("init_adapter is for method: sft")  # DPO would take the base for its reference, not the adapter
         if (self.method == "distill") is not (self.teacher is not None):
             raise ValueError("method: distill needs a teacher")
         return self
@@ -184,6 +189,7 @@ _ON_TRL = ("lora", "ia3")
 _LATER_KEYS = frozenset(
     {
         "load_in_4bit",
+        "init_adapter",
         "beta",
         "teacher",
         "max_completion_length",

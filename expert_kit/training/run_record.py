@@ -14,6 +14,7 @@ from expert_kit.adapters import BaseModel
 from expert_kit.errors import DataError, TrainingError
 from expert_kit.training.faults import writing
 from expert_kit.training.recipe import Recipe
+from expert_kit.training.start import WEIGHTS, check_complete
 from expert_kit.whole_file import replace_whole
 
 RUN_FILE = "run.json"
@@ -59,12 +60,15 @@ def _is_complete(checkpoint: Path) -> bool:
 
 
 def describe_run(recipe: Recipe, recipe_folder: Path, base: BaseModel, teacher: BaseModel | None = None) -> dict[str, Any]:
-    """What decides a run's outcome: all fields of the recipe, the digests of its training data, the base and the teacher.
+    """What decides a run's outcome: all fields of the recipe, the digests of its data and first adapter, the base and the teacher.
 
     Raises:
-        DataError: a data file cannot be read.
+        DataError: a data file cannot be read. RecipeError: ``init_adapter_unreadable``.
     """
     files = {"train": recipe.dataset.train, "validation": recipe.dataset.validation}
+    if recipe.init_adapter is not None:
+        check_complete(recipe_folder / recipe.init_adapter)
+        files["init_adapter"] = recipe.init_adapter / WEIGHTS
     models = {"base": base, **({"teacher": teacher} if teacher is not None else {})}
     return {
         "recipe": recipe.described(),

@@ -21,6 +21,7 @@ from expert_kit.training.kinds import is_prompted, peft_config
 from expert_kit.training.outcome import TrainingResult, latest, write_outcome
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.run_record import check_folders, describe_run, last_checkpoint, refuse_another_run, write_run
+from expert_kit.training.start import start_from
 from expert_kit.training.trainer import CompletionTrainer
 from expert_kit.training.trl_methods import check_trl, trl_trainer
 
@@ -96,8 +97,8 @@ def train(
     Raises:
         TrainingError: ``output_not_a_folder``; ``output_not_empty``, there is an earlier run and ``resume`` is off;
             ``nothing_to_resume``; ``resume_differs``; ``checkpoint_unreadable``; ``loss_not_finite``.
-        RecipeError: the base has no such target modules; ``teacher_tokens``. CheckUnavailableError: ``trl_missing``.
-        DataError: bad rows. CapacityError: out of memory or disk.
+        RecipeError: the base has no such target modules; ``init_adapter_unreadable``; ``init_adapter_differs``; ``teacher_tokens``.
+        CheckUnavailableError: ``trl_missing``. DataError: bad rows. CapacityError: out of memory or disk.
     """
     check_folders(output)
     last = last_checkpoint(output, resume=resume)
@@ -129,7 +130,7 @@ def _opened(
     if recipe.method == "sft":
         files = {"train": recipe.dataset.train, "validation": recipe.dataset.validation}
         datasets = {name: encode_file(folder / file, base.tokenizer, recipe.max_length) for name, file in files.items()}
-        with adapter_in(recipe, base) as model:
+        with adapter_in(recipe, folder, base) as model:
             yield _trainer(base, model, datasets, TrainingArguments(**options), callbacks), model
         return
     files = {"train": folder / recipe.dataset.train, "validation": folder / recipe.dataset.validation}
@@ -138,11 +139,13 @@ def _opened(
 
 
 @contextmanager
-def adapter_in(recipe: Recipe, base: BaseModel) -> Iterator[PeftModel]:
-    """The base with an adapter put in for the time of the block."""
+def adapter_in(recipe: Recipe, folder: Path, base: BaseModel) -> Iterator[PeftModel]:
+    """The base with an adapter put in for the time of the block: a fresh one, or the ``init_adapter`` of a recipe in ``folder``."""
     with _as_it_was(base):
         model = _put_in(recipe, base)
         try:
+            if recipe.init_adapter is not None:
+                start_from(model, folder / recipe.init_adapter)
             base.model.config.use_cache = False
             yield model
         finally:

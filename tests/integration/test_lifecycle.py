@@ -1,13 +1,12 @@
 """The main job on the real base model and the shipped experts."""
 
+import hashlib
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 import torch
 
-from tests.support.shipped import ROOT, SHIPPED, command, install_shipped, must
+from tests.support.shipped import ROOT, SHIPPED, command, must
 
 pytestmark = pytest.mark.slow
 
@@ -15,27 +14,18 @@ QUESTION = "Find the derivative of f(x) = 3x^2 + 2x - 5"
 
 
 @pytest.fixture(scope="module")
-def installed(real_bases, tmp_path_factory) -> Path:
-    """A home with the real base and the shipped experts, installed once for this file; tests must not change it."""
-    home = tmp_path_factory.mktemp("installed")
-    (home / "bases").symlink_to(real_bases)
-    install_shipped(home, home / "archives")
-    return home
-
-
-@pytest.fixture(scope="module")
-def engine(installed):
+def engine(shipped_home):
     from expert_kit.adapters import load_base
     from expert_kit.base_models import BaseStore
     from expert_kit.inference import ExpertEngine
     from expert_kit.registry import Registry
 
-    entry = BaseStore(installed / "bases").get("smollm2-135m")
-    return ExpertEngine(load_base(entry.folder, entry.record, device="cpu"), Registry(installed / "registry"))
+    entry = BaseStore(shipped_home / "bases").get("smollm2-135m")
+    return ExpertEngine(load_base(entry.folder, entry.record, device="cpu"), Registry(shipped_home / "registry"))
 
 
-def test_the_list_shows_both_experts(installed):
-    rows = json.loads(must("list", "--json", home=installed))
+def test_the_list_shows_both_experts(shipped_home):
+    rows = json.loads(must("list", "--json", home=shipped_home))
     assert {row["name"] for row in rows} == {f"expert-kit/{name}" for name in SHIPPED}
 
 
@@ -61,8 +51,8 @@ def test_a_shipped_expert_is_better_than_the_base_on_its_hand_written_prompts(en
     from expert_kit.evaluation import Suite, run_suite
 
     suite = Suite("handwritten", ROOT / "recipes" / name / "handwritten.jsonl", check, 96)
-    expert = run_suite(engine, suite, f"expert-kit/{name}", limit=32)
-    base = run_suite(engine, suite, None, limit=32)
+    expert = run_suite(engine, suite, f"expert-kit/{name}", limit=16)
+    base = run_suite(engine, suite, None, limit=16)
     assert expert.accuracy >= floor
     assert expert.accuracy > base.accuracy + 0.3
 
@@ -100,35 +90,31 @@ def test_logits_equal_peft_for_a_shipped_expert_and_for_a_mix(real_bases):
         torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
 
 
-def test_a_flipped_byte_of_an_installed_blob_stops_the_load(installed, tmp_path):
-    home = tmp_path / "copy"
-    home.mkdir()
-    (home / "bases").symlink_to(installed / "bases")
-    shutil.copytree(installed / "registry", home / "registry")
-    before = must("list", "--json", home=home)
-    blob = max((home / "registry").glob("cas/sha256/*/*"), key=lambda path: path.stat().st_size)
+def test_a_flipped_byte_of_an_installed_blob_stops_the_load(own_shipped_home):
+    before = must("list", "--json", home=own_shipped_home)
+    digest = hashlib.sha256((ROOT / "experts" / "calculus" / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
+    (blob,) = (own_shipped_home / "registry").glob(f"cas/sha256/*/*{digest[2:]}")
     data = bytearray(blob.read_bytes())
     data[len(data) // 2] ^= 1
     blob.chmod(0o644)
     blob.write_bytes(data)
-    codes = set()
-    for name in SHIPPED:
-        done = command("generate", QUESTION, "--expert", f"expert-kit/{name}", "--max-new-tokens", 2, "--json", home=home)
-        codes.add(json.loads(done.stderr.splitlines()[-1])["error"]["code"] if done.returncode else "")
-    assert codes == {"", "registry_blob_digest"}
-    assert must("list", "--json", home=home) == before
+    ask = ("generate", QUESTION, "--max-new-tokens", 2, "--json", "--expert")
+    done = command(*ask, "expert-kit/calculus", home=own_shipped_home)
+    assert json.loads(done.stderr.splitlines()[-1])["error"]["code"] == "registry_blob_digest"
+    assert must("list", "--json", home=own_shipped_home) == before
+    must(*ask, "expert-kit/sql", home=own_shipped_home)
 
 
 @pytest.mark.parametrize("quantization", ["int8", "int4"])
-def test_quantized_bases_still_answer(installed, quantization):
+def test_quantized_bases_still_answer(shipped_home, quantization):
     args = ("generate", QUESTION, "--expert", "expert-kit/calculus", "--max-new-tokens", 16, "--quantization", quantization, "--json")
-    answer = json.loads(must(*args, home=installed))
+    answer = json.loads(must(*args, home=shipped_home))
     if quantization == "int8":
         assert answer["text"].startswith("6x + 2")
     assert answer["experts"][0]["name"] == "expert-kit/calculus"
 
 
-def test_chat_works_when_piped(installed):
-    said = must("chat", home=installed, stdin="/experts\nd/dx 4x^3\n/route What is the capital of France?\n/quit\n")
+def test_chat_works_when_piped(shipped_home):
+    said = must("chat", home=shipped_home, stdin="/experts\nd/dx 4x^3\n/route What is the capital of France?\n/quit\n")
     assert "expert-kit/calculus" in said
     assert "12x^2" in said

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from tests.support.shipped import ROOT, install_shipped, must
+from tests.support.shipped import ROOT, must
 
 pytestmark = pytest.mark.slow
 
@@ -45,9 +45,9 @@ def test_the_readme_names_the_commands_that_matter():
         assert f"expert-kit {command}" in words
 
 
-def test_each_command_of_the_readme_runs(real_home, tmp_path):
-    archives = install_shipped(real_home, tmp_path / "archives")
-    fingerprint = must("keys", "list", "--json", home=real_home)
+def test_each_command_of_the_readme_runs(own_shipped_home, tmp_path):
+    archives = sorted((own_shipped_home / "archives").glob("*.expert"))
+    fingerprint = must("keys", "list", "--json", home=own_shipped_home)
     key_id = re.search(r"sha256:[0-9a-f]{64}", fingerprint).group()
     places = {
         "FINGERPRINT": key_id,
@@ -70,16 +70,15 @@ def test_each_command_of_the_readme_runs(real_home, tmp_path):
         if words[:2] in (["keys", "new"],):
             words[2] = "another"
         if words[0] == "install" and "sql" in line:
-            must("uninstall", "expert-kit/sql", "-y", home=real_home)
+            must("uninstall", "expert-kit/sql", "-y", home=own_shipped_home)
         if words[0] == "package":
             words += ["--out", str(tmp_path / "again.expert")]
         if added is None:
             continue
-        must(*words, *shlex.split(added.format(tmp=tmp_path)), home=real_home, stdin=stdin.removeprefix("echo").strip(' "') + "\n")
+        must(*words, *shlex.split(added.format(tmp=tmp_path)), home=own_shipped_home, stdin=stdin.removeprefix("echo").strip(' "') + "\n")
 
 
-def test_the_python_of_the_readme_runs(real_home, tmp_path, capsys):
-    install_shipped(real_home, tmp_path / "archives")
+def test_the_python_of_the_readme_runs(own_shipped_home, capsys):
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     exec(compile(code, "README.md", "exec"), {})
     assert "expert-kit/calculus" in capsys.readouterr().out

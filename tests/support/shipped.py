@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from filelock import FileLock
+
 from expert_kit.bases import BaseRecord
 from tests.support.builders import tiny_base
 
@@ -40,6 +42,18 @@ def install_shipped(home: Path, archives: Path) -> list[Path]:
         must("sign", path, "--key", "tester", home=home)
         must("install", path, home=home)
     return paths
+
+
+def shared_home(shared: Path, bases: Path) -> Path:
+    """A home in ``shared`` with the real base and the shipped experts, which the first process that asks installs for all."""
+    home = shared / "shipped"
+    with FileLock(shared / "shipped.lock"):
+        if not (home / "complete").is_file():
+            home.mkdir()
+            (home / "bases").symlink_to(bases)
+            install_shipped(home, home / "archives")
+            (home / "complete").touch()
+    return home
 
 
 def shipped_base() -> BaseRecord:

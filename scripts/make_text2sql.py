@@ -1,0 +1,164 @@
+"""Experts for two public data sets, made as a user makes one from a table, beside the published accuracies; a table for recipes/README.md.
+
+    python scripts/make_text2sql.py --data FOLDER --work FOLDER [--folds 0,1,2] [--only restaurants] [--write]
+
+FOLDER of the data holds `restaurants.json`, `advising.json` and what belongs to them of the public text2sql-data collection, version 4.
+Each fold of the restaurants, and the question split of advising, is a recipe of `expert-kit recipe new` as it stands, trained and tested by
+`expert-kit train`. A score is a file in the work folder, made once; an unfinished training goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from result_cells import keep_cell, known_cell, put_between_marks
+from text2sql_rows import read_schema, rows, run_rows
+
+from expert_kit.evaluation import wilson
+from expert_kit.recipe_data import write_jsonl
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDS = tuple(map(str, range(10)))
+PUBLISHED = {"restaurants": ("93", "100"), "advising": ("83", "70")}
+"""Exact match on the question split, in percent: the template baseline as corrected by its authors, and the sequence-to-sequence model
+with attention and copying (Finegan-Dollak et al., ACL 2018, Table 3, and the collection's systems/baseline-template/README.md)."""
+LICENSES = {"restaurants": "LicenseRef-text2sql-data", "advising": "CC-BY-4.0"}
+EXACT, EXECUTION = "held_out", "execution"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training."""
+
+    data: str
+    fold: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its cell and its folder."""
+        return self.data if self.fold is None else f"{self.data}-{self.fold}"
+
+
+def main() -> None:
+    """Run what is missing, then show or write what is known."""
+    options = _options()
+    for part in _parts(options.only, options.folds):
+        _make(part, options)
+    text = _table(options)
+    print(text)
+    if options.write:
+        put_between_marks(ROOT / "recipes" / "README.md", "text2sql", text)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the collection's files")
+    parser.add_argument("--work", type=Path, required=True, help="where rows, runs and scores are kept")
+    parser.add_argument("--folds", type=lambda text: text.split(","), default=list(FOLDS), help="of the restaurants, comma separated")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(PUBLISHED), help="these data sets, comma separated")
+    parser.add_argument("--write", action="store_true", help="put the table into recipes/README.md")
+    options = parser.parse_args()
+    if unknown := [*(set(options.only) - set(PUBLISHED)), *(set(options.folds) - set(FOLDS))]:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    return options
+
+
+def _parts(only: list[str], folds: list[str]) -> Iterator[Part]:
+    if "restaurants" in only:
+        yield from (Part("restaurants", fold) for fold in folds)
+    if "advising" in only:
+        yield Part("advising")
+
+
+def _make(part: Part, options: argparse.Namespace) -> None:
+    folder = options.work.resolve() / part.name
+    recipe = folder / "recipe"
+    if not recipe.exists():
+        _write_recipe(part, options.data, folder)
+    key = _key(recipe)
+    if known_cell(_file(part, options), key):
+        return
+    output = folder / "run"
+    started = any((output / "checkpoints").glob("checkpoint-*/trainer_state.json"))
+    command = ["expert-kit", "train", str(recipe), "--output", str(output), "--with-base", *(["--resume"] if started else [])]
+    subprocess.run(command, check=True)
+    found, metrics = (json.loads((output / name).read_text(encoding="utf-8")) for name in ("eval.json", "metrics.json"))
+    scores = {row["suite"]: row for row in found["results"]}
+    cell = {"key": key, "minutes": metrics["seconds"] / 60, "scores": {name: _counts(row) for name, row in scores.items()}}
+    keep_cell(_file(part, options), cell)
+    print(f"{part.name}: {cell['scores']}", flush=True)
+
+
+def _counts(row: dict[str, Any]) -> dict[str, float]:
+    return {"n": row["n"], **{who: round(row[who] * row["n"]) for who in ("base", "expert")}} if row["metric"] == "accuracy" else {}
+
+
+def _write_recipe(part: Part, data: Path, folder: Path) -> None:
+    """With ``recipe new``; the restaurants, of which there is a database, get a second test by execution."""
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = json.loads((data / f"{part.data}.json").read_text(encoding="utf-8"))
+    dev = None if part.fold is None else str((int(part.fold) + 1) % len(FOLDS))
+    found = list(rows(groups, "", part.fold, dev))
+    write_jsonl(folder / "rows.jsonl", found)
+    recipe = folder / "recipe"
+    new = ["expert-kit", "recipe", "new", f"text2sql/{part.name}", "--data", str(folder / "rows.jsonl"), "--prompt", "prompt"]
+    new += ["--completion", "sql", "--split", "split", "--license", LICENSES[part.data], "--out", str(recipe)]
+    subprocess.run(new, check=True)
+    if part.fold is None:
+        return
+    tables = read_schema((data / f"{part.data}-schema.csv").read_text(encoding="utf-8"))
+    database = next(data.glob(f"{part.data}-db*.sqlite"))
+    write_jsonl(recipe / "run.jsonl", run_rows([row for row in found if row["split"] == "test"], tables, database))
+    text = (recipe / "recipe.yaml").read_text(encoding="utf-8")
+    suite = next(line for line in text.splitlines() if line.startswith(f"  {EXACT}: "))
+    second = suite.replace(EXACT, EXECUTION).replace("test.jsonl", "run.jsonl").replace("task: exact", "task: sql")
+    (recipe / "recipe.yaml").write_text(text.replace(suite, f"{suite}\n{second}"), encoding="utf-8")
+
+
+def _key(recipe: Path) -> str:
+    """What a score was made from: the recipe's settings and rows, without the comments, which name this machine's folders."""
+    lines = (recipe / "recipe.yaml").read_text(encoding="utf-8").splitlines()
+    made = "\n".join(line for line in lines if not line.startswith("#")).encode()
+    return hashlib.sha256(made + b"".join(path.read_bytes() for path in sorted(recipe.glob("*.jsonl")))).hexdigest()
+
+
+def _file(part: Part, options: argparse.Namespace) -> Path:
+    return Path(options.work) / "cells" / f"{part.name}.json"
+
+
+def _table(options: argparse.Namespace) -> str:
+    """Markdown; folds that were not run do not count."""
+    lines = ["| data | tests | base | ours, exact | ours, run | template baseline | seq2seq with copying | minutes |", f"|---|{'--:|' * 7}"]
+    for data in PUBLISHED:
+        files = [_file(part, options) for part in _parts([data], list(FOLDS))]
+        cells = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.is_file()]
+        if cells:
+            lines.append(f"| {data} | {' | '.join(_row(data, cells))} |")
+    return "\n".join(lines)
+
+
+def _row(data: str, cells: list[dict[str, Any]]) -> list[str]:
+    tests = sum(cell["scores"][EXACT]["n"] for cell in cells)
+    published = [f"{value} %" for value in PUBLISHED[data]]
+    minutes = sum(cell["minutes"] for cell in cells) / len(cells)
+    return [str(tests), _share(cells, EXACT, "base"), _share(cells, EXACT), _share(cells, EXECUTION), *published, f"{minutes:.0f}"]
+
+
+def _share(cells: list[dict[str, Any]], suite: str, who: str = "expert") -> str:
+    scores = [cell["scores"][suite] for cell in cells if suite in cell["scores"]]
+    total, passed = (sum(score[name] for score in scores) for name in ("n", who))
+    if not total:
+        return ""
+    low, high = wilson(passed, total)
+    return f"{passed / total:.1%} ({low:.0%} to {high:.0%})".replace("%", " %")
+
+
+if __name__ == "__main__":
+    main()
