@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from tests.support.shipped import ROOT, must
+from tests.support.shipped import ROOT, must_here
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ ADDED = {
     "recipe new": "--out {tmp}/support",
     # Enough for an adapter that does something, which packing asks for.
     "train recipes/support": "--output {tmp}/support-run --set max_steps=8 --set learning_rate=2.0e-3 --set eval_strategy=no --allow-worse",
-    "train": "--set max_steps=1 --set logging_steps=1 --no-eval --output {tmp}/run",
+    "train": "--set max_steps=1 --set logging_steps=1 --set eval_strategy=no --no-eval --output {tmp}/run",
     "eval": "--limit 2",
     "lock": "--out {tmp}/expert.lock",
     "install --frozen": "--lock {tmp}/expert.lock",
@@ -47,7 +47,7 @@ def test_the_readme_names_the_commands_that_matter():
 
 def test_each_command_of_the_readme_runs(own_shipped_home, tmp_path):
     archives = sorted((own_shipped_home / "archives").glob("*.expert"))
-    fingerprint = must("keys", "list", "--json", home=own_shipped_home)
+    fingerprint = must_here("keys", "list", "--json", home=own_shipped_home)
     key_id = re.search(r"sha256:[0-9a-f]{64}", fingerprint).group()
     places = {
         "FINGERPRINT": key_id,
@@ -70,12 +70,14 @@ def test_each_command_of_the_readme_runs(own_shipped_home, tmp_path):
         if words[:2] in (["keys", "new"],):
             words[2] = "another"
         if words[0] == "install" and "sql" in line:
-            must("uninstall", "expert-kit/sql", "-y", home=own_shipped_home)
+            must_here("uninstall", "expert-kit/sql", "-y", home=own_shipped_home)
         if words[0] == "package":
             words += ["--out", str(tmp_path / "again.expert")]
         if added is None:
             continue
-        must(*words, *shlex.split(added.format(tmp=tmp_path)), home=own_shipped_home, stdin=stdin.removeprefix("echo").strip(' "') + "\n")
+        must_here(
+            *words, *shlex.split(added.format(tmp=tmp_path)), home=own_shipped_home, stdin=stdin.removeprefix("echo").strip(' "') + "\n"
+        )
 
 
 def test_the_python_of_the_readme_runs(own_shipped_home, capsys):

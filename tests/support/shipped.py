@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 from filelock import FileLock
 
 from expert_kit.bases import BaseRecord
+from expert_kit.cli.main import main
 from tests.support.builders import tiny_base
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,18 +34,28 @@ def must(*args: object, home: Path, stdin: str = "", cwd: Path = ROOT) -> str:
     return done.stdout
 
 
-def install_shipped(home: Path, archives: Path) -> list[Path]:
-    """Key, package, sign, trust, install; returns the signed archives."""
-    must("keys", "new", "tester", home=home)
-    must("keys", "trust", "tester", "--scope", "expert-kit/*", home=home)
+def must_here(*args: object, home: Path, stdin: str = "") -> str:
+    """The same within this process, which has imported all that takes a program seconds to start."""
+    out, err = io.StringIO(), io.StringIO()
+    environment = mock.patch.dict(os.environ, {"EXPERT_KIT_HOME": str(home)})
+    with environment, mock.patch("sys.stdin", io.StringIO(stdin)), redirect_stdout(out), redirect_stderr(err):
+        code = main([str(arg) for arg in args])
+    assert code == 0, f"{' '.join(map(str, args))}\n{out.getvalue()}\n{err.getvalue()}"
+    return out.getvalue()
+
+
+def install_shipped(home: Path, archives: Path) -> None:
+    """Key, trust, package, sign, install, first use of the router."""
+    must_here("keys", "new", "tester", home=home)
+    must_here("keys", "trust", "tester", "--scope", "expert-kit/*", home=home)
     archives.mkdir(parents=True, exist_ok=True)
     for name in SHIPPED:
-        must("package", ROOT / "experts" / name, "--out", archives, home=home)
-    paths = sorted(archives.glob("*.expert"))
-    for path in paths:
-        must("sign", path, "--key", "tester", home=home)
-        must("install", path, home=home)
-    return paths
+        must_here("package", ROOT / "experts" / name, "--out", archives, home=home)
+    for path in sorted(archives.glob("*.expert")):
+        must_here("sign", path, "--key", "tester", home=home)
+        must_here("install", path, home=home)
+    # The router reads every expert's examples when it is first asked, and keeps what it found.
+    must_here("route", "anything", home=home)
 
 
 def shared_home(shared: Path, bases: Path) -> Path:
