@@ -88,7 +88,7 @@ def _mixes(engine: ExpertEngine, domain: Domain, experts: list[str]) -> dict[str
 
 def show_matrix(results: list[DomainResult], out: Path | None, *, as_json: bool) -> None:
     """The table or JSON; into the folder ``out`` go ``matrix.json``, ``matrix.md`` and ``matrix.png``, a heat map; so for interference."""
-    from expert_kit.evaluation import draw_matrix, interference_table, matrix_table
+    from expert_kit.evaluation import interference_table, matrix_table
 
     found = [result.to_json() for result in results]
     beside = any(result.beside for result in results)
@@ -101,14 +101,14 @@ def show_matrix(results: list[DomainResult], out: Path | None, *, as_json: bool)
                 note(f"warning: {result.expert} is not the best on its own {printable(result.suite)} tests")
     if out is None:
         return
+    from expert_kit.evaluation.chart import draw_interference, draw_matrix
+
     write_whole(out / "matrix.json", jsonlib.dumps(found, indent=2) + "\n")
     write_whole(out / "matrix.md", matrix_table(results) + "\n")
     with writing(out / "matrix.png"):
         draw_matrix(results, out / "matrix.png")
     if beside:
         write_whole(out / "interference.md", interference_table(results) + "\n")
-        from expert_kit.evaluation.chart import draw_interference
-
         with writing(out / "interference.png"):
             draw_interference(results, out / "interference.png")
 

@@ -3,7 +3,7 @@
 from expert_kit.evaluation.difficulty import Difficulty, row_difficulties
 from expert_kit.evaluation.general import GeneralScore, general_table, read_general_text, run_general
 from expert_kit.evaluation.interference import interference_table
-from expert_kit.evaluation.matrix import DomainResult, draw_matrix, matrix_table
+from expert_kit.evaluation.matrix import DomainResult, matrix_table
 from expert_kit.evaluation.report import build_report, markdown_table, oracle_scores
 from expert_kit.evaluation.run import Case, Score, Suite, run_suite, wilson
 from expert_kit.evaluation.tasks import TASKS, task
@@ -19,7 +19,6 @@ __all__ = [
     "Suite",
     "Verdict",
     "build_report",
-    "draw_matrix",
     "general_table",
     "interference_table",
     "markdown_table",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from expert_kit.evaluation.run import BASE, ROUTED, Score, wilson
-from expert_kit.whole_file import replace_png
 
 
 @dataclass(frozen=True)
@@ -76,29 +74,6 @@ def matrix_table(results: Sequence[DomainResult]) -> str:
         cells[at_home] = f"**{cells[at_home]}**"
         lines.append(f"| {result.expert} | {result.suite} | {result.own.total} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def draw_matrix(results: Sequence[DomainResult], path: Path) -> None:
-    """A heat map of the table as PNG.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    experts = experts_of(results)
-    columns = [BASE, *experts, ROUTED]
-    shares = [[100 * result.scores[name].accuracy for name in columns] for result in results]
-    figure = Figure(figsize=(2.5 + 0.9 * len(columns), 1.5 + 0.45 * len(results)), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, vmin=0, vmax=100, cmap="viridis", aspect="auto")
-    axes.set_xticks(range(len(columns)), ["routed" if name == ROUTED else name for name in columns], rotation=30, ha="right")
-    axes.set_yticks(range(len(results)), [f"{result.expert} {result.suite}" for result in results])
-    for row, cells in enumerate(shares):
-        for column, share in enumerate(cells):
-            axes.text(column, row, f"{share:.0f}", ha="center", va="center", color="black" if share > 60 else "white")
-    axes.set_title("right answers in percent")
-    replace_png(path, figure)
 
 
 def _share(score: Score) -> dict[str, Any]:

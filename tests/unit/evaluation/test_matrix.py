@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from expert_kit.evaluation import Case, DomainResult, Score, draw_matrix, interference_table, matrix_table
-from expert_kit.evaluation.chart import draw_interference
+from expert_kit.evaluation import Case, DomainResult, Score, interference_table, matrix_table
+from expert_kit.evaluation.chart import draw_interference, draw_matrix
 
 
 def score(choice: str, right: str) -> Score:
@@ -60,7 +60,10 @@ def test_the_table_marks_the_diagonal_and_json_has_intervals():
     assert set(found["experts"]) == {"a/sql", "a/dates"}
 
 
-def test_the_heat_map_is_a_picture(tmp_path: Path):
+def test_the_heat_map_is_a_picture_whatever_a_suite_is_called(tmp_path: Path):
+    draw_matrix(
+        [domain(base="--", sql="++", auto="+-"), replace(domain(base="--", sql="++", auto="+-"), suite="$x_{$")], tmp_path / "two.png"
+    )
     draw_matrix([domain(base="--", sql="++", auto="+-")], tmp_path / "matrix.png")
     assert (tmp_path / "matrix.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
