@@ -89,15 +89,14 @@ def _make(part: Part, options: argparse.Namespace) -> None:
     started = any((output / "checkpoints").glob("checkpoint-*/trainer_state.json"))
     command = ["expert-kit", "train", str(recipe), "--output", str(output), "--with-base", *(["--resume"] if started else [])]
     subprocess.run(command, check=True)
-    found, metrics = (json.loads((output / name).read_text(encoding="utf-8")) for name in ("eval.json", "metrics.json"))
-    scores = {row["suite"]: row for row in found["results"]}
-    cell = {"key": key, "minutes": metrics["seconds"] / 60, "scores": {name: _counts(row) for name, row in scores.items()}}
+    found = json.loads((output / "eval.json").read_text(encoding="utf-8"))
+    cell = {"key": key, "scores": {row["suite"]: _counts(row) for row in found["results"] if row["metric"] == "accuracy"}}
     keep_cell(_file(part, options), cell)
     print(f"{part.name}: {cell['scores']}", flush=True)
 
 
-def _counts(row: dict[str, Any]) -> dict[str, float]:
-    return {"n": row["n"], **{who: round(row[who] * row["n"]) for who in ("base", "expert")}} if row["metric"] == "accuracy" else {}
+def _counts(row: dict[str, Any]) -> dict[str, int]:
+    return {"n": row["n"], **{who: round(row[who] * row["n"]) for who in ("base", "expert")}}
 
 
 def _write_recipe(part: Part, data: Path, folder: Path) -> None:
@@ -135,7 +134,7 @@ def _file(part: Part, options: argparse.Namespace) -> Path:
 
 def _table(options: argparse.Namespace) -> str:
     """Markdown; folds that were not run do not count."""
-    lines = ["| data | tests | base | ours, exact | ours, run | template baseline | seq2seq with copying | minutes |", f"|---|{'--:|' * 7}"]
+    lines = ["| data | tests | base | ours, exact | ours, run | template baseline | seq2seq with copying |", f"|---|{'--:|' * 6}"]
     for data in PUBLISHED:
         files = [_file(part, options) for part in _parts([data], list(FOLDS))]
         cells = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.is_file()]
@@ -147,8 +146,7 @@ def _table(options: argparse.Namespace) -> str:
 def _row(data: str, cells: list[dict[str, Any]]) -> list[str]:
     tests = sum(cell["scores"][EXACT]["n"] for cell in cells)
     published = [f"{value} %" for value in PUBLISHED[data]]
-    minutes = sum(cell["minutes"] for cell in cells) / len(cells)
-    return [str(tests), _share(cells, EXACT, "base"), _share(cells, EXACT), _share(cells, EXECUTION), *published, f"{minutes:.0f}"]
+    return [str(tests), _share(cells, EXACT, "base"), _share(cells, EXACT), _share(cells, EXECUTION), *published]
 
 
 def _share(cells: list[dict[str, Any]], suite: str, who: str = "expert") -> str:

@@ -50,16 +50,19 @@ def read_prompt(prompt: str | None) -> str:
     """The prompt of the command line, or all of stdin.
 
     Raises:
-        UsageError: ``prompt_missing``, there is none and stdin is a keyboard; ``prompt_encoding``.
+        UsageError: ``prompt_missing``, it is empty, or there is none and stdin is a keyboard; ``prompt_encoding``.
     """
-    if prompt not in (None, "-"):
-        return str(prompt)
-    if sys.stdin.isatty():
+    piped = prompt in (None, "-")
+    if piped and sys.stdin.isatty():
         raise UsageError("no prompt", hint='write it behind the command in quotes: expert-kit generate "..."', code="prompt_missing")
     try:
-        return sys.stdin.read()
+        text = sys.stdin.read() if piped else str(prompt)
     except UnicodeDecodeError as error:
         raise UsageError(f"stdin is no {error.encoding} text", hint="pipe UTF-8 text", code="prompt_encoding") from error
+    if not text.strip():
+        hint = "see what the command before the pipe printed" if piped else "a shell variable may not be set"
+        raise UsageError("the prompt is empty", hint=hint, code="prompt_missing")
+    return text
 
 
 def read_choice(text: str) -> str | Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -72,7 +73,10 @@ def train(
     with _one_after_another(path.parent):
         prepare_data(loaded, path.parent)
     folder = output or Path("runs") / (path.parent.resolve().name if path.stem == "recipe" else path.stem)
-    result = _train(loaded, path, base, folder, teacher=teacher, resume=resume)
+    flags = {"--no-eval": no_eval, "--with-base": with_base, "--allow-worse": allow_worse}
+    packing = {"--package": package, "--sign": sign, "--passphrase-file": passphrase_file}
+    again = _resuming(path, folder, device, changes, {**flags, **packing})
+    result = _train(loaded, path, base, folder, again, teacher=teacher, resume=resume)
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes, as torchrun starts them, the first one tests and packs
     if loaded.load_in_4bit:  # what is installed runs on the base as it is
@@ -176,7 +180,21 @@ def _find_rate(recipe: Recipe, path: Path, device: str, output: Path | None, giv
     find_rate(recipe, path, base, output, as_json=as_json)
 
 
-def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, teacher: BaseModel | None, resume: bool) -> TrainingResult:
+def _resuming(path: Path, folder: Path, device: str, changes: list[str] | None, given: dict[str, Any]) -> str:
+    """The command line that goes on with this run."""
+    words = ["expert-kit", "train", str(path), "--output", str(folder)]
+    words += ["--device", device] if device != "auto" else []
+    for change in changes or []:
+        words += ["--set", change]
+    for option, value in given.items():
+        words += [option] if value is True else [option, str(value)] if value else []
+    return shlex.join([*words, "--resume"])
+
+
+def _train(
+    recipe: Recipe, path: Path, base: BaseModel, folder: Path, again: str, *, teacher: BaseModel | None, resume: bool
+) -> TrainingResult:
+    from expert_kit.training import has_checkpoint
     from expert_kit.training import train as run
 
     losses: dict[str, float] = {}
@@ -191,7 +209,10 @@ def _train(recipe: Recipe, path: Path, base: BaseModel, folder: Path, *, teacher
             line.update("training", 0, 0)
             result = run(recipe, path.parent, base, folder, teacher=teacher, resume=resume, report=report)
     except KeyboardInterrupt:
-        note(f"stopped; go on from the last checkpoint with: expert-kit train {path} --output {folder} --resume")
+        if has_checkpoint(folder):
+            note(f"stopped; go on from the last checkpoint with: {again}")
+        else:
+            note(f"stopped before the first checkpoint, nothing was kept; save_steps is {recipe.save_steps}")
         raise
     speed = f"{result.tokens:,} tokens, {result.tokens_per_second:,.0f} a second"
     note(f"trained {result.steps} steps in {duration(result.seconds)}, {speed}, loss {result.train_loss:.4f}; curve: {folder / 'loss.png'}")

@@ -115,7 +115,9 @@ class Composer:
         # In one order, so that rows with one mix are seen to have it.
         slots = tuple((one.slot, weight) for one, weight in sorted(zip(loaded, weights, strict=True), key=lambda pair: pair[0].digest))
         warnings = (*(warning for one in loaded for warning in one.warnings), *left_out)
-        grammars = {one.grammar.digest: one.grammar for one in loaded if one.grammar is not None}
+        # Who speaks most has the form: the grammar of one that only helps would turn another's answer into something else.
+        leading = [one for one, weight in zip(loaded, weights, strict=True) if weight == max(weights)]
+        grammars = {one.grammar.digest: one.grammar for one in leading if one.grammar is not None}
         return Composition(slots, used, route, warnings, tuple(grammars.values()))
 
     def hold_all(self, selection: Selection, held: ExitStack, *, may_leave_out: bool) -> Held:

@@ -102,7 +102,7 @@ class GrammarCompiler:
 
         Args:
             wanted: the caller's option. A grammar that the caller gives holds every answer.
-            carried: different grammars of the experts that answer. One holds the answer; where there are several, or it
+            carried: different grammars of the experts that lead the answer. One holds the answer; where there are several, or it
                 cannot be applied, none does, and a warning says so.
             messages: the prompt.
 

@@ -5,6 +5,7 @@ from expert_kit.training.lr_finder import RatePoint, RateTest, check_method, fin
 from expert_kit.training.new_recipe import Plan, Splits, contradictions, given_parts, shared_prompts, split_rows, write_recipe
 from expert_kit.training.outcome import TrainingResult
 from expert_kit.training.recipe import Recipe, load_recipe
+from expert_kit.training.run_record import has_checkpoint
 from expert_kit.training.sft import Progress, train
 from expert_kit.training.table import choose_columns, make_rows, read_table
 
@@ -21,6 +22,7 @@ __all__ = [
     "contradictions",
     "find_learning_rate",
     "given_parts",
+    "has_checkpoint",
     "load_recipe",
     "make_rows",
     "prepare_data",

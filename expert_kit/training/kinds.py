@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, PeftType, PrefixTuningConfig, PromptTuningConfig
 
+from expert_kit.errors import RecipeError
 from expert_kit.training.recipe import Recipe
 
 
@@ -47,6 +49,30 @@ _KINDS: dict[str, Callable[[Recipe], PeftConfig]] = {
     "prompt_tuning": _prompt_tuning,
     "prefix_tuning": _prefix_tuning,
 }
+
+
+def refuse_unknown_targets(recipe: Recipe, model: torch.nn.Module) -> None:
+    """PEFT takes a list of targets if one of them is there, and says nothing of the others.
+
+    Raises:
+        RecipeError: ``target_unknown``.
+    """
+    there = [name for name, _ in model.named_modules() if name]
+    for key in ("lora_target_modules", "ia3_target_modules", "ia3_feedforward_modules"):
+        targets = getattr(recipe, key)
+        unknown = [target for target in targets if not _any_ends_with(there, target)] if isinstance(targets, list) else []
+        if unknown:
+            ends = sorted({name.rpartition(".")[2] for name in there if not name.rpartition(".")[2].isdigit()})
+            near = difflib.get_close_matches(unknown[0], ends, n=1)
+            raise RecipeError(
+                f"{key}: {recipe.model_name_or_path} has no module {', '.join(unknown)}",
+                hint=f"did you mean {near[0]}?" if near else f"its modules: {', '.join(ends)}",
+                code="target_unknown",
+            )
+
+
+def _any_ends_with(names: list[str], target: str) -> bool:
+    return any(name == target or name.endswith(f".{target}") for name in names)
 
 
 def is_prompted(model: PeftModel) -> bool:

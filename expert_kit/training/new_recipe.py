@@ -52,6 +52,7 @@ warmup_steps: 0.05
 num_train_epochs: {epochs}
 per_device_train_batch_size: {batch}
 eval_strategy: epoch
+save_steps: {epoch}
 seed: 0
 """
 
@@ -190,6 +191,8 @@ def _settings(plan: Plan, files: dict[str, list[dict[str, str]]]) -> dict[str, o
         "length": _rounded(longest + 64, 2048),
         "epochs": max(1, min(10, round(_STEPS / steps))),
         "batch": _BATCH,
+        # An interrupted run goes on from the last of these, and little data makes few steps.
+        "epoch": max(1, min(100, round(steps))),
     }
 
 

@@ -232,15 +232,16 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}", code="recipe_unreadable") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not a YAML file: {error}") from error
+        problem = str(error).replace('"<unicode string>"', f'"{path}"')
+        raise RecipeError(f"{path}: not a YAML file: {problem}", hint="correct the line named above") from error
     if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
     values.update(overrides or {})
     try:
         recipe = Recipe.model_validate(values)
     except pydantic.ValidationError as error:
-        lines = "\n".join(_describe(path, node, problem) for problem in error.errors())
-        raise RecipeError(f"the recipe has {error.error_count()} problem(s):\n{lines}", hint="correct the lines named above") from error
+        lines = "\n".join(_describe(path, node, problem, overrides or {}) for problem in error.errors())
+        raise RecipeError(f"the recipe has {error.error_count()} problem(s):\n{lines}", hint="correct what is named above") from error
     return recipe
 
 
@@ -250,10 +251,10 @@ def missing_files(recipe: Recipe, folder: Path) -> list[Path]:
     return [path for path in named if not (folder / path).is_file()]
 
 
-def _describe(path: Path, node: yaml.MappingNode, problem: Any) -> str:
+def _describe(path: Path, node: yaml.MappingNode, problem: Any, overrides: Mapping[str, Any]) -> str:
     location = tuple(problem["loc"])
     line = _line_of(node, location)
-    where = f"{path}:{line}" if line else str(path)
+    where = "--set" if location and location[0] in overrides else f"{path}:{line}" if line else str(path)
     key = ".".join(str(part) for part in location) or "recipe"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":

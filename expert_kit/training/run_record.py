@@ -33,14 +33,18 @@ def check_folders(output: Path) -> None:
             raise TrainingError(f"{path} is not a folder", code="output_not_a_folder", hint="name another folder with --output")
 
 
+def has_checkpoint(output: Path) -> bool:
+    """Whether a run in this folder can be gone on with."""
+    return bool(_complete_checkpoints(output))
+
+
 def last_checkpoint(output: Path, *, resume: bool) -> Path | None:
     """The newest complete checkpoint; the Trainer writes its state last, so one without it was cut off and does not count.
 
     Raises:
         TrainingError: ``output_not_empty``, there is one and ``resume`` is off; ``nothing_to_resume``.
     """
-    checkpoints = output / "checkpoints"
-    complete = [path for path in checkpoints.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name) and _is_complete(path)]
+    complete = _complete_checkpoints(output)
     if complete and not resume:
         raise TrainingError(
             f"{output} holds an unfinished or earlier run",
@@ -48,8 +52,15 @@ def last_checkpoint(output: Path, *, resume: bool) -> Path | None:
             hint="go on with --resume, or name another folder with --output",
         )
     if resume and not complete:
-        raise TrainingError(f"{checkpoints} holds no checkpoint to resume from", code="nothing_to_resume", hint="leave out --resume")
+        raise TrainingError(
+            f"{output / 'checkpoints'} holds no checkpoint to resume from", code="nothing_to_resume", hint="leave out --resume"
+        )
     return max(complete, key=lambda path: int(path.name.partition("-")[2]), default=None)
+
+
+def _complete_checkpoints(output: Path) -> list[Path]:
+    found = (output / "checkpoints").glob("checkpoint-*")
+    return [path for path in found if re.fullmatch(r"checkpoint-\d+", path.name) and _is_complete(path)]
 
 
 def _is_complete(checkpoint: Path) -> bool:

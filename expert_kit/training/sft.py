@@ -17,7 +17,7 @@ from expert_kit.adapters import BaseModel
 from expert_kit.errors import RecipeError
 from expert_kit.training.data import PadRight, encode_file
 from expert_kit.training.faults import within_memory, writing
-from expert_kit.training.kinds import is_prompted, peft_config
+from expert_kit.training.kinds import is_prompted, peft_config, refuse_unknown_targets
 from expert_kit.training.outcome import TrainingResult, latest, write_outcome
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.run_record import check_folders, describe_run, last_checkpoint, refuse_another_run, write_run
@@ -168,6 +168,7 @@ def _as_it_was(base: BaseModel) -> Iterator[None]:
 
 
 def _put_in(recipe: Recipe, base: BaseModel) -> PeftModel:
+    refuse_unknown_targets(recipe, base.model)
     try:
         return get_peft_model(base.model, peft_config(recipe))
     except ValueError as error:

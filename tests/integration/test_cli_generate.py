@@ -21,6 +21,12 @@ def test_the_prompt_may_be_piped(run, model_here):
     assert piped["text"] == run("generate", "hi", "-e", "base", *SHORT, "--json").json["text"]
 
 
+@pytest.mark.parametrize("words", [("generate", ""), ("generate", " \n"), ("generate",), ("route",)])
+def test_an_empty_prompt_is_no_question(run, words):
+    done = run(*words, "--json", stdin="\n")
+    assert (done.code, done.out, done.error["code"]) == (2, "", "prompt_missing")
+
+
 def test_the_router_decides_by_default(run, two_experts):
     answer = run("generate", "sql question number 1", *SHORT, "--json").json
     assert [(one["name"], one["weight"]) for one in answer["experts"]] == [("expert-kit/sql", 1.0)]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from expert_kit.archive import ArchiveReader, load_source
+from expert_kit.cli.progress import ProgressLine
 from tests.support.builders import write_source
 
 
@@ -49,10 +51,36 @@ def test_a_second_run_needs_resume_or_another_folder(trained, run, recipe: Path,
     assert "results" not in more.json
 
 
+@pytest.mark.parametrize(("save_steps", "kept"), [(1, True), (3, False)])
+def test_ctrl_c_names_the_command_that_goes_on_where_there_is_something_to_go_on_from(
+    run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_steps: int, kept: bool
+):
+    update = ProgressLine.update
+
+    def stop(self, task: str, done: int, *more: object) -> None:
+        update(self, task, done, *more)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    words = ("train", recipe, "--output", tmp_path / "my run", "--device", "cpu", "--no-eval", "--set", f"save_steps={save_steps}")
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressLine, "update", stop)
+        stopped = run(*words)
+    assert stopped.code == 130
+    _, found, command = stopped.err.partition("go on from the last checkpoint with: expert-kit ")
+    assert bool(found) is kept
+    if kept:
+        assert run(*shlex.split(command.splitlines()[0])).code == 0
+        assert json.loads((tmp_path / "my run" / "metrics.json").read_text())["steps"] == 3
+    else:
+        assert "nothing was kept; save_steps is 3" in stopped.err
+
+
 def test_keys_can_be_set_and_wrong_ones_are_named(run, recipe: Path):
     done = run("train", recipe, "--set", "lora_rank=4", "--set", "learning_rate=-1")
     assert (done.code, done.out) == (6, "")
     assert "2 problem(s)" in done.err
+    assert "--set: lora_rank: unknown key" in done.err
     assert run("train", recipe, "--set", "lora_r").code == 2
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from expert_kit.archive import ArchiveReader, package, validate
 from expert_kit.errors import ArchiveError, ManifestError
-from tests.support.builders import lora_weights, tiny_base, tiny_spec, write_source
+from tests.support.builders import build_expert, lora_weights, tiny_base, tiny_spec, write_source
 
 SHORT = ("--base", "tiny-llama", "--max-new-tokens", "12", "--dtype", "float32", "--json")
 DIGITS = 'start: "n" D{3} | "none"\nD: "0".."9"\n'
@@ -90,6 +90,22 @@ def test_two_grammars_in_one_mix_hold_nothing_and_say_so(run, digits, tiny_recor
     mixed = run("generate", "hi", "-e", digits, "-e", "acme/letters", *SHORT).json
     assert mixed["grammar"] is None
     assert "no grammar is in force: acme/digits, acme/letters have different ones" in mixed["warnings"]
+
+
+@pytest.mark.parametrize(("weights", "form"), [((0.7, 0.3), FORM), ((0.3, 0.7), "abc")])
+def test_the_expert_with_the_largest_weight_gives_a_mix_its_form(run, digits, tiny_record, tmp_path: Path, weights, form: str):
+    archive = packed(tmp_path, tiny_record, "letters", 'start: "abc"\n', seed=1)
+    assert run("install", archive, "--unsafe-allow-unsigned").code == 0
+    mixed = run("generate", "hi", "-e", f"mix:{digits}@{weights[0]}+acme/letters@{weights[1]}", *SHORT).json
+    assert re.fullmatch(form, mixed["text"])
+    assert mixed["warnings"] == []
+
+
+def test_one_that_only_helps_gives_no_form(run, digits, tiny_record, tmp_path: Path):
+    archive = build_expert(tmp_path, record=tiny_record, seed=1, name="acme/plain")
+    assert run("install", archive, "--unsafe-allow-unsigned").code == 0
+    mixed = run("generate", "hi", "-e", f"mix:acme/plain@0.7+{digits}@0.3", *SHORT).json
+    assert mixed["grammar"] is None
 
 
 def test_bad_words_are_refused_before_the_base_is_loaded(run, model_here, tmp_path: Path):

@@ -103,8 +103,15 @@ def test_keys_of_another_kind_are_refused(tmp_path, keys, message):
 
 def test_modules_that_the_base_lacks_are_an_error_of_the_recipe(tmp_path, tiny):
     path = write_recipe(tmp_path / "recipe", peft_type="ia3", ia3_target_modules="[nothing]", ia3_feedforward_modules="[]")
-    with pytest.raises(RecipeError, match="ia3_target_modules do not fit"):
+    with pytest.raises(RecipeError, match="ia3_target_modules: tiny-llama has no module nothing"):
         train(load_recipe(path), path.parent, tiny, tmp_path / "out")
+
+
+def test_one_name_among_several_that_the_base_lacks_is_not_passed_over(tmp_path, tiny):
+    path = write_recipe(tmp_path / "recipe", lora_target_modules="[q_proj, self_attn.v_proj, oproj]")
+    with pytest.raises(RecipeError, match="tiny-llama has no module oproj") as caught:
+        train(load_recipe(path), path.parent, tiny, tmp_path / "out")
+    assert (caught.value.code, caught.value.hint) == ("target_unknown", "did you mean o_proj?")
 
 
 def test_a_run_of_before_there_were_kinds_is_described_as_it_was_then(tmp_path, tiny):

@@ -43,7 +43,7 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [", "not a YAML file"),
+        ("a: [", r'not a YAML file(.|\n)*recipe.yaml", line 1'),
         ("- a\n", "a mapping"),
         (GOOD + "lora_r: 5\n", "given twice"),
         (GOOD + "early_stopping_patience: 2\neval_steps: 30\nsave_steps: 50\n", "multiple of eval_steps"),
