@@ -27,9 +27,11 @@ make_environment() {
     # Torch first, at the version that is tested, so that no dependency chooses another one. Where pip would take a CUDA
     # build, TORCH_PIP_ARGS can name the index of the CPU builds.
     echo "installing torch (CPU) and the project into .venv, once; this takes some minutes" >&2
+    # Python compiles what is imported when it is; pip would compile all of the thousands of files that came along.
+    local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile)
     # shellcheck disable=SC2086 - several words
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check ${TORCH_PIP_ARGS:-} "torch==2.13.0"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint scripts/constraints.txt --editable '.[dev,encoder,language,recipes]'
+    "${pip[@]}" ${TORCH_PIP_ARGS:-} "torch==2.13.0"
+    "${pip[@]}" --constraint scripts/constraints.txt --editable '.[dev,encoder,language,recipes]'
     echo "$wanted" > .venv/made-from
 }
 

@@ -17,7 +17,7 @@ ADDED = {
     # Enough for an adapter that does something, which packing asks for.
     "train recipes/support": "--output {tmp}/support-run --set max_steps=8 --set learning_rate=2.0e-3 --set eval_strategy=no --allow-worse",
     "train": "--set max_steps=1 --set logging_steps=1 --set eval_strategy=no --no-eval --output {tmp}/run",
-    "eval": "--limit 2",
+    "eval": "--limit 1 --no-general-text",
     "lock": "--out {tmp}/expert.lock",
     "install --frozen": "--lock {tmp}/expert.lock",
     "convert": "--out {tmp}/converted",
