@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from result_cells import keep_cell, known_cell, put_between_marks
+from result_cells import keep_cell, known_cell, put_between_marks, share
 
 from expert_kit.adapters import BaseModel, load_base
 from expert_kit.base_models import BaseStore
 from expert_kit.cli.suites import open_tests
-from expert_kit.evaluation import Suite, run_suite, wilson
+from expert_kit.evaluation import Suite, run_suite
 from expert_kit.inference import ExpertEngine
 from expert_kit.registry import bases_dir
-from expert_kit.training import load_recipe, prepare_data, train
+from expert_kit.training import has_checkpoint, load_recipe, prepare_data, train
 from expert_kit.whole_file import replace_whole
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -150,8 +150,7 @@ def _trained(domain: Domain, method: str, base: BaseModel, folder: Path, key: st
     mark.write_text(key)
     recipe = folder / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(_settings(domain, method), sort_keys=False), encoding="utf-8")
-    started = any((folder / "checkpoints").glob("checkpoint-*/trainer_state.json"))
-    return train(load_recipe(recipe), folder, base, folder, resume=started)
+    return train(load_recipe(recipe), folder, base, folder, resume=has_checkpoint(folder))
 
 
 def _table(domains: list[Domain], options: argparse.Namespace) -> str:
@@ -170,9 +169,8 @@ def _shown(cell: dict[str, Any] | None) -> tuple[str, str]:
     """Accuracy with its interval, and minutes of training."""
     if cell is None:
         return "", ""
-    low, high = wilson(cell["passed"], cell["total"])
     minutes = f"{cell['tokens'] / cell['tokens_per_second'] / 60:.1f}" if "tokens" in cell else ""
-    return f"{cell['passed'] / cell['total']:.1%} ({low:.0%} to {high:.0%})".replace("%", " %"), minutes
+    return share(cell["passed"], cell["total"]), minutes
 
 
 if __name__ == "__main__":

@@ -12,17 +12,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from result_cells import keep_cell, known_cell, put_between_marks
+from result_cells import keep_cell, known_cell, put_between_marks, share
 from text2sql_rows import read_schema, rows, run_rows
 
-from expert_kit.evaluation import wilson
 from expert_kit.recipe_data import write_jsonl
+from expert_kit.training import has_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDS = tuple(map(str, range(10)))
@@ -81,13 +82,20 @@ def _make(part: Part, options: argparse.Namespace) -> None:
     folder = options.work.resolve() / part.name
     recipe = folder / "recipe"
     if not recipe.exists():
-        _write_recipe(part, options.data, folder)
+        _write_recipe(part, options.data, folder).rename(recipe)
     key = _key(recipe)
     if known_cell(_file(part, options), key):
         return
     output = folder / "run"
-    started = any((output / "checkpoints").glob("checkpoint-*/trainer_state.json"))
-    command = ["expert-kit", "train", str(recipe), "--output", str(output), "--with-base", *(["--resume"] if started else [])]
+    command = [
+        "expert-kit",
+        "train",
+        str(recipe),
+        "--output",
+        str(output),
+        "--with-base",
+        *(["--resume"] if has_checkpoint(output) else []),
+    ]
     subprocess.run(command, check=True)
     found = json.loads((output / "eval.json").read_text(encoding="utf-8"))
     cell = {"key": key, "scores": {row["suite"]: _counts(row) for row in found["results"] if row["metric"] == "accuracy"}}
@@ -99,19 +107,20 @@ def _counts(row: dict[str, Any]) -> dict[str, int]:
     return {"n": row["n"], **{who: round(row[who] * row["n"]) for who in ("base", "expert")}}
 
 
-def _write_recipe(part: Part, data: Path, folder: Path) -> None:
-    """With ``recipe new``; the restaurants, of which there is a database, get a second test by execution."""
+def _write_recipe(part: Part, data: Path, folder: Path) -> Path:
+    """With ``recipe new``, in a folder to be renamed; the restaurants, of which there is a database, get a second test by execution."""
     folder.mkdir(parents=True, exist_ok=True)
     groups = json.loads((data / f"{part.data}.json").read_text(encoding="utf-8"))
     dev = None if part.fold is None else str((int(part.fold) + 1) % len(FOLDS))
     found = list(rows(groups, "", part.fold, dev))
     write_jsonl(folder / "rows.jsonl", found)
-    recipe = folder / "recipe"
+    recipe = folder / "unfinished"
+    shutil.rmtree(recipe, ignore_errors=True)
     new = ["expert-kit", "recipe", "new", f"text2sql/{part.name}", "--data", str(folder / "rows.jsonl"), "--prompt", "prompt"]
     new += ["--completion", "sql", "--split", "split", "--license", LICENSES[part.data], "--out", str(recipe)]
     subprocess.run(new, check=True)
     if part.fold is None:
-        return
+        return recipe
     tables = read_schema((data / f"{part.data}-schema.csv").read_text(encoding="utf-8"))
     database = next(data.glob(f"{part.data}-db*.sqlite"))
     write_jsonl(recipe / "run.jsonl", run_rows([row for row in found if row["split"] == "test"], tables, database))
@@ -119,6 +128,7 @@ def _write_recipe(part: Part, data: Path, folder: Path) -> None:
     suite = next(line for line in text.splitlines() if line.startswith(f"  {EXACT}: "))
     second = suite.replace(EXACT, EXECUTION).replace("test.jsonl", "run.jsonl").replace("task: exact", "task: sql")
     (recipe / "recipe.yaml").write_text(text.replace(suite, f"{suite}\n{second}"), encoding="utf-8")
+    return recipe
 
 
 def _key(recipe: Path) -> str:
@@ -152,10 +162,7 @@ def _row(data: str, cells: list[dict[str, Any]]) -> list[str]:
 def _share(cells: list[dict[str, Any]], suite: str, who: str = "expert") -> str:
     scores = [cell["scores"][suite] for cell in cells if suite in cell["scores"]]
     total, passed = (sum(score[name] for score in scores) for name in ("n", who))
-    if not total:
-        return ""
-    low, high = wilson(passed, total)
-    return f"{passed / total:.1%} ({low:.0%} to {high:.0%})".replace("%", " %")
+    return share(passed, total) if total else ""
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from expert_kit.evaluation import wilson
 from expert_kit.whole_file import replace_whole
 
 
@@ -19,6 +20,12 @@ def keep_cell(path: Path, cell: dict[str, Any]) -> None:
     """Write a cell, its ``key`` among its values, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_whole(path, (json.dumps(cell, ensure_ascii=False, indent=1) + "\n").encode(), mode=0o644)
+
+
+def share(passed: int, total: int) -> str:
+    """Percent with its 95 % interval, for a table."""
+    low, high = wilson(passed, total)
+    return f"{passed / total:.1%} ({low:.0%} to {high:.0%})".replace("%", " %")
 
 
 def put_between_marks(page: Path, mark: str, text: str) -> None:

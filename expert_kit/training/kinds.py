@@ -13,8 +13,13 @@ from expert_kit.errors import RecipeError
 from expert_kit.training.recipe import Recipe
 
 
-def peft_config(recipe: Recipe) -> PeftConfig:
-    """What PEFT puts into the base for this recipe."""
+def peft_config(recipe: Recipe, model: torch.nn.Module) -> PeftConfig:
+    """What PEFT puts into the base for this recipe.
+
+    Raises:
+        RecipeError: ``target_unknown``.
+    """
+    _refuse_unknown_targets(recipe, model)
     return _KINDS[recipe.peft_type](recipe)
 
 
@@ -51,12 +56,8 @@ _KINDS: dict[str, Callable[[Recipe], PeftConfig]] = {
 }
 
 
-def refuse_unknown_targets(recipe: Recipe, model: torch.nn.Module) -> None:
-    """PEFT takes a list of targets if one of them is there, and says nothing of the others.
-
-    Raises:
-        RecipeError: ``target_unknown``.
-    """
+def _refuse_unknown_targets(recipe: Recipe, model: torch.nn.Module) -> None:
+    """PEFT takes a list of targets if one of them is there, and says nothing of the others."""
     there = [name for name, _ in model.named_modules() if name]
     for key in ("lora_target_modules", "ia3_target_modules", "ia3_feedforward_modules"):
         targets = getattr(recipe, key)

@@ -17,7 +17,7 @@ from expert_kit.adapters import BaseModel
 from expert_kit.errors import RecipeError
 from expert_kit.training.data import PadRight, encode_file
 from expert_kit.training.faults import within_memory, writing
-from expert_kit.training.kinds import is_prompted, peft_config, refuse_unknown_targets
+from expert_kit.training.kinds import is_prompted, peft_config
 from expert_kit.training.outcome import TrainingResult, latest, write_outcome
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.run_record import check_folders, describe_run, last_checkpoint, refuse_another_run, write_run
@@ -168,9 +168,8 @@ def _as_it_was(base: BaseModel) -> Iterator[None]:
 
 
 def _put_in(recipe: Recipe, base: BaseModel) -> PeftModel:
-    refuse_unknown_targets(recipe, base.model)
     try:
-        return get_peft_model(base.model, peft_config(recipe))
+        return get_peft_model(base.model, peft_config(recipe, base.model))
     except ValueError as error:
         keys = f"{recipe.peft_type}_target_modules" if recipe.peft_type in {"lora", "ia3"} else f"peft_type: {recipe.peft_type}"
         raise RecipeError(f"{keys} do not fit {recipe.model_name_or_path}: {error}") from error

@@ -95,7 +95,7 @@ def _dpo(recipe: Recipe, base: BaseModel, _: BaseModel | None, files: Files, arg
         train_dataset=rows["train"],
         eval_dataset=rows["validation"],
         processing_class=base.tokenizer,
-        peft_config=peft_config(recipe),
+        peft_config=peft_config(recipe, base.model),
         callbacks=callbacks,
     )
 
@@ -120,7 +120,7 @@ def _distill(recipe: Recipe, base: BaseModel, teacher: BaseModel | None, files: 
         train_dataset=rows["train"],
         eval_dataset=rows["validation"],
         processing_class=base.tokenizer,
-        peft_config=peft_config(recipe),
+        peft_config=peft_config(recipe, base.model),
         callbacks=callbacks,
     )
 

@@ -122,7 +122,7 @@ def test_a_run_of_before_there_were_kinds_is_described_as_it_was_then(tmp_path, 
     assert describe_run(ia3, tmp_path / "b", tiny)["recipe"]["peft_type"] == "ia3"
 
 
-def test_ia3_goes_where_the_recipe_says(tmp_path):
+def test_ia3_goes_where_the_recipe_says(tmp_path, tiny):
     keys = {"peft_type": "ia3", "ia3_target_modules": "[q_proj, up_proj]", "ia3_feedforward_modules": "[up_proj]"}
-    config = peft_config(load_recipe(write_recipe(tmp_path / "recipe", **keys)))
+    config = peft_config(load_recipe(write_recipe(tmp_path / "recipe", **keys)), tiny.model)
     assert (config.peft_type, config.target_modules, config.feedforward_modules) == ("IA3", {"q_proj", "up_proj"}, {"up_proj"})

@@ -109,6 +109,12 @@ def test_a_teacher_with_other_tokens_is_refused(tmp_path, tiny, teacher):
     assert caught.value.code == "teacher_tokens"
 
 
+def test_a_module_that_the_base_lacks_is_not_passed_over(tmp_path, tiny):
+    path = preferences(tmp_path, lora_target_modules="[q_proj, oproj]")
+    with pytest.raises(RecipeError, match="tiny-llama has no module oproj"):
+        train(load_recipe(path), path.parent, tiny, tmp_path / "out")
+
+
 def test_rows_without_a_preference_are_named(tmp_path, tiny):
     path = write_recipe(tmp_path / "dpo", method="dpo")
     with pytest.raises(DataError, match=r"train\.jsonl:1: no text under 'chosen'"):
