@@ -3,8 +3,9 @@
     python scripts/make_results.py --work FOLDER [--limit 400] [--siblings-limit 100] [--only sql,cron] [--eval-yaml] [--show]
 
 Every cell of the matrix is a file in the work folder, made once: after an interruption, or with other options, only what is missing
-or has changed is run. Two processes may share the folder with different --only. The experts of experts/ are packed and installed into
-a home of the work folder; base models come from the user's own.
+or has changed is run. A domain of which cells are missing keeps its results of before; which experts have changed since, the page says.
+Two processes may share the folder with different --only. The experts of experts/ are packed and installed into a home of the work
+folder; base models come from the user's own.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from expert_kit.registry import Registry, bases_dir, registry_dir
 from expert_kit.whole_file import replace_whole
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "recipes" / "results.json"
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,20 @@ def main() -> None:
     wanted = [one for one in tested if options.only is None or one.domain.name in options.only]
     with ExpertEngine.from_pretrained(tested[0].base, device=options.device, dtype=options.dtype) as engine:
         _run(engine, wanted, tested, options)
-    found = [_collected(one, tested, options) for one in tested]
-    missing = [one.name for one in found if not {MAIN, HANDWRITTEN} <= one.runs.keys()]
-    if missing:
+    found = [(one, domain) for one in tested if _is_whole(domain := _collected(one, tested, options))]
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) | {domain.name: results_of(domain) for _, domain in found}
+    if missing := [one.domain.name for one in tested if one.domain.name not in known]:
         print(f"not written yet: cells of {', '.join(missing)} are missing; run it again without --only")
         return
+    results = {one.domain.name: known[one.domain.name] for one in tested}
+    text = tables(results, _adapters(tested))
     if options.show:
-        print(tables(found))
+        print(text)
         return
-    _write(found, tested, options)
+    replace_whole(RESULTS, (json.dumps(results, indent=2) + "\n").encode(), mode=0o644)
+    put_between_marks(ROOT / "recipes" / "README.md", "results", text)
+    for one, domain in found if options.eval_yaml else ():
+        _write_eval_yaml(one, domain, options)
 
 
 def _options() -> argparse.Namespace:
@@ -184,25 +191,31 @@ def _collected(one: Tested, everyone: Sequence[Tested], options: argparse.Namesp
             runs[suite.name] = found
     cells = {choice: known_cell(*_general_cell(one, choice, read_general_text().sha256, options)) for choice in (BASE, "expert")}
     perplexity = {choice: cell["perplexity"] for choice, cell in cells.items() if cell is not None}
-    return replace(one.domain, runs=runs, perplexity=perplexity if len(perplexity) == 2 else {}, command=_command(everyone, options))
+    both = perplexity if len(perplexity) == 2 else {}
+    return replace(one.domain, runs=runs, perplexity=both, adapters=_adapters(everyone), command=_command(options))
 
 
-def _command(everyone: Sequence[Tested], options: argparse.Namespace) -> str:
+def _command(options: argparse.Namespace) -> str:
     given = {"--limit": options.limit, "--siblings-limit": options.siblings_limit}
     return " ".join(["python scripts/make_results.py", *(f"{name} {value}" for name, value in given.items() if value is not None)])
 
 
-def _write(found: Sequence[Domain], tested: Sequence[Tested], options: argparse.Namespace) -> None:
-    text = json.dumps({domain.name: results_of(domain) for domain in found}, indent=2) + "\n"
-    replace_whole(ROOT / "recipes" / "results.json", text.encode(), mode=0o644)
-    put_between_marks(ROOT / "recipes" / "README.md", "results", tables(found))
-    for domain, one in zip(found, tested, strict=True) if options.eval_yaml else ():
-        cell = known_cell(*_general_cell(one, "expert", read_general_text().sha256, options))
-        rows = eval_rows(domain, one.digests, cell["tokens"] if cell else 0)
-        limit = "" if options.limit is None else f" --limit {options.limit}"
-        head = f"# expert-kit eval experts/{domain.name}/adapter --recipe recipes/{domain.name} --dtype {options.dtype}{limit}\n"
-        path = ROOT / "experts" / domain.name / "eval.yaml"
-        replace_whole(path, (head + yaml.safe_dump(rows, sort_keys=False)).encode(), mode=0o644)
+def _is_whole(domain: Domain) -> bool:
+    """Whether every cell of it is there; of others the results are those of before."""
+    return {MAIN, HANDWRITTEN} <= domain.runs.keys()
+
+
+def _adapters(tested: Sequence[Tested]) -> dict[str, str]:
+    return {one.domain.name: one.parts[:12] for one in tested}
+
+
+def _write_eval_yaml(one: Tested, domain: Domain, options: argparse.Namespace) -> None:
+    cell = known_cell(*_general_cell(one, "expert", read_general_text().sha256, options))
+    rows = eval_rows(domain, one.digests, cell["tokens"] if cell else 0)
+    limit = "" if options.limit is None else f" --limit {options.limit}"
+    head = f"# expert-kit eval experts/{domain.name}/adapter --recipe recipes/{domain.name} --dtype {options.dtype}{limit}\n"
+    path = ROOT / "experts" / domain.name / "eval.yaml"
+    replace_whole(path, (head + yaml.safe_dump(rows, sort_keys=False)).encode(), mode=0o644)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ class Domain:
     """Suite -> choice -> rows; choices are ``base``, ``routed`` and names of domains. Siblings may have fewer rows."""
     perplexity: Mapping[str, float] = field(default_factory=dict)
     """Of general text: ``base`` and ``expert``."""
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """What it was measured with: digests of weights and grammar, by domain."""
     command: str = ""
 
 
@@ -43,7 +45,7 @@ def results_of(domain: Domain) -> dict[str, Any]:
     if domain.perplexity:
         base, own = domain.perplexity[BASE], domain.perplexity["expert"]
         found["general_text"] = {"perplexity_base": round(base, 4), "perplexity_expert": round(own, 4), "ratio": round(own / base, 4)}
-    return found | {"command": domain.command}
+    return found | {"adapters": dict(domain.adapters), "command": domain.command}
 
 
 def _suite(domain: Domain, runs: Mapping[str, Rows]) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def _suite(domain: Domain, runs: Mapping[str, Rows]) -> dict[str, Any]:
     if siblings:
         best = max(siblings, key=lambda name: siblings[name].count("1") / len(siblings[name]))
         found["best_sibling"] = {"expert": best, **share(siblings[best])}
+    found["siblings"] = {name: share(rows)["accuracy"] for name, rows in siblings.items()}
     found["wins_at_home"] = all(_beats(runs[domain.name], rows) for rows in (runs[BASE], *siblings.values()))
     if ROUTED in runs:
         found["routed"] = share(runs[ROUTED])
@@ -73,36 +76,53 @@ def _oracle(runs: Sequence[Rows]) -> Rows:
     return "".join("1" if "1" in answers else "0" for answers in zip(*runs, strict=False))
 
 
-def tables(domains: Sequence[Domain]) -> str:
-    """Markdown: a row a suite for each domain, then the matrix of all experts on all generated tests."""
+def tables(results: Mapping[str, Mapping[str, Any]], adapters: Mapping[str, str]) -> str:
+    """Markdown: a row a suite for each domain, then the matrix of all experts on all generated tests.
+
+    Args:
+        results: entries of ``results.json`` by domain.
+        adapters: what the experts are now; a domain that was measured beside others is named below.
+    """
     lines = ["| expert | suite | n | base | expert | best sibling | routed | oracle |", "|---|---|--:|--:|--:|--:|--:|--:|"]
-    for domain in domains:
-        for suite, runs in domain.runs.items():
-            found = _suite(domain, runs)
+    for name, entry in results.items():
+        for suite, found in _suites_of(entry):
             cells = [_percent(found[key]) if key in found else "" for key in ("base", "expert", "best_sibling", "routed", "oracle")]
-            lines.append(f"| `{domain.name}` | {suite} | {found['n']} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_general(domains), *_matrix(domains)])
+            lines.append(f"| `{name}` | {suite} | {found['n']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *_general(results), *_matrix(results), *_earlier(results, adapters)])
 
 
-def _general(domains: Sequence[Domain]) -> list[str]:
-    shown = [f"`{one.name}` {one.perplexity['expert'] / one.perplexity[BASE]:.2f}" for one in domains if one.perplexity]
-    if not shown:
+def _suites_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield entry["suite"], entry
+    yield from ((suite, found) for suite, found in entry.items() if isinstance(found, dict) and "wins_at_home" in found)
+
+
+def _general(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    texts = {name: entry["general_text"] for name, entry in results.items() if "general_text" in entry}
+    if not texts:
         return []
-    base = next(one.perplexity[BASE] for one in domains if one.perplexity)
-    return [f"Perplexity of ordinary text, {base:.1f} for the base alone, is so many times as high with an expert: {', '.join(shown)}.", ""]
+    base = next(text["perplexity_base"] for text in texts.values())
+    shown = ", ".join(f"`{name}` {text['ratio']:.2f}" for name, text in texts.items())
+    return [f"Perplexity of ordinary text, {base:.1f} for the base alone, is so many times as high with an expert: {shown}.", ""]
 
 
-def _matrix(domains: Sequence[Domain]) -> list[str]:
-    names = [domain.name for domain in domains]
-    lines = ["| tests | " + " | ".join(names) + " |", "|---|" + "--:|" * len(names)]
-    for domain in domains:
-        runs = domain.runs[MAIN]
-        shares = {name: 100 * runs[name].count("1") / len(runs[name]) for name in names if name in runs}
-        cells = [
-            "" if name not in shares else f"**{shares[name]:.1f}**" if name == domain.name else f"{shares[name]:.1f}" for name in names
-        ]
-        lines.append(f"| {domain.name} | " + " | ".join(cells) + " |")
+def _matrix(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["| tests | " + " | ".join(results) + " |", "|---|" + "--:|" * len(results)]
+    for name, entry in results.items():
+        shares = {**entry["siblings"], name: entry["expert"]["accuracy"]}
+        cells = ["" if other not in shares else f"{100 * shares[other]:.1f}" for other in results]
+        lines.append(
+            f"| {name} | " + " | ".join(f"**{cell}**" if other == name else cell for other, cell in zip(results, cells, strict=True)) + " |"
+        )
     return lines
+
+
+def _earlier(results: Mapping[str, Mapping[str, Any]], adapters: Mapping[str, str]) -> list[str]:
+    """Which experts have changed since others' tests were run with them."""
+    lines = []
+    for other, now in adapters.items():
+        if names := [f"`{name}`" for name, entry in results.items() if entry["adapters"].get(other) != now]:
+            lines.append(f"The tests of {', '.join(names)} were run beside an earlier `{other}`, or without it.")
+    return ["", *lines] if lines else []
 
 
 def _percent(found: Mapping[str, Any]) -> str:

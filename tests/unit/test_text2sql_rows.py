@@ -36,7 +36,7 @@ def test_a_sentence_is_a_row_with_its_values_and_the_first_query(script):
     (row,) = script.rows([GROUP], f"{script.described(tables)} Question: ")
     assert row == {
         "prompt": "CITY(name, state) ROAD(id) Question: cities of Ohio",
-        "sql": 'SELECT name FROM CITY WHERE state = "Ohio" AND x = 7',
+        "sql": 'SELECT name FROM city WHERE state = "Ohio" AND x = 7',
         "split": "train",
     }
 
@@ -59,3 +59,22 @@ def test_tests_to_run_are_those_that_find_something(script, tmp_path):
     assert row["completion"] == queries[0]
     assert TASKS["sql"]("SELECT name FROM CITY", row).ok
     assert not TASKS["sql"]("SELECT state FROM CITY", row).ok
+
+
+@pytest.mark.parametrize(
+    ("sql", "plainly"),
+    [
+        ("SELECT CITYalias0.NAME FROM CITY AS CITYalias0", "SELECT city.name FROM city"),
+        (
+            'SELECT COUNT( * ) FROM CITY AS CITYalias0 , CITY AS CITYalias1 WHERE CITYalias0.NAME = "THE END" AND CITYalias1.ID = number0',
+            'SELECT COUNT( * ) FROM city AS city0 , city AS city1 WHERE city0.name = "THE END" AND city1.id = number0',
+        ),
+        (
+            "SELECT A FROM ( SELECT MAX( ROAD.ID ) FROM ROAD ) AS DERIVED_TABLEalias0",
+            "SELECT a FROM ( SELECT MAX( road.id ) FROM road ) AS derived_table",
+        ),
+        ("SELECT 'CITYalias' FROM INNER_CITY AS INNER_CITYalias0", "SELECT 'CITYalias' FROM inner_city"),
+    ],
+)
+def test_a_query_is_written_plainly_and_values_stay_as_they_are(script, sql, plainly):
+    assert script.plain(sql) == plainly
