@@ -27,16 +27,18 @@ class ExpertKitError(Exception):
 
     Args:
         message: what, where, got and expected, in one or two sentences.
-        hint: the next step for the user, a command where there is one; empty if there is none.
+        hint: the next step for the user, a command where there is one; the class's own if there is none.
         code: a narrower stable code than the class's own.
     """
 
     code = "internal_error"
+    next_step = ""
+    """The hint of raises that know no better one."""
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.next_step
         if code is not None:
             self.code = code
 
@@ -58,12 +60,14 @@ class ManifestError(ExpertKitError):
     """A manifest, or the source it is made from, breaks the schema."""
 
     code = "manifest_invalid"
+    next_step = "docs/format.md says what a manifest holds; of somebody else's package, ask its publisher"
 
 
 class RecipeError(ExpertKitError):
     """A training recipe has problems; the message lists all of them."""
 
     code = "recipe_invalid"
+    next_step = "recipes/README.md shows recipes that work, and expert-kit recipe new writes one"
 
 
 class UnknownNameError(ExpertKitError):
@@ -76,6 +80,7 @@ class ArchiveError(ExpertKitError):
     """The bytes are not an archive that our own writer would have produced."""
 
     code = "archive_invalid"
+    next_step = "fetch the file again; if it stays like this, ask whoever made it"
 
 
 class UnsafePathError(ArchiveError):
@@ -94,6 +99,7 @@ class SignatureError(ExpertKitError):
     """A signature is malformed or does not verify."""
 
     code = "signature_invalid"
+    next_step = "do not use it; ask its publisher for one that verifies"
 
 
 class UnsignedError(SignatureError):
@@ -112,6 +118,7 @@ class KeyFileError(SignatureError):
     """A key file is missing, unreadable, of a refused kind, or too open."""
 
     code = "signature_key_file"
+    next_step = "ask its owner for the PEM file again; expert-kit keys new makes one of your own"
 
 
 class RevokedError(SignatureError):
@@ -160,6 +167,7 @@ class IncompatibleAdapterError(ExpertKitError):
     """The adapter cannot be attached to this base model."""
 
     code = "adapter_incompatible"
+    next_step = "use it with the base that it was made for"
 
 
 class BaseMismatchError(IncompatibleAdapterError):
@@ -178,6 +186,7 @@ class NotComposableError(IncompatibleAdapterError):
     """These experts have no defined sum."""
 
     code = "not_composable"
+    next_step = "attach one of them alone"
 
 
 class ExclusiveExpertError(NotComposableError):
@@ -214,12 +223,14 @@ class GrammarError(ExpertKitError):
     """A grammar cannot hold answers to its rules."""
 
     code = "grammar_invalid"
+    next_step = "--no-grammar answers without it"
 
 
 class DataError(ExpertKitError):
     """A data file is missing or has bad rows; the message names file and line."""
 
     code = "data_invalid"
+    next_step = "correct the file; expert-kit dataset check FILE lists what is wrong with its rows"
 
 
 class CapacityError(ExpertKitError):

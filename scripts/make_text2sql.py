@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,6 @@ FOLDS = tuple(map(str, range(10)))
 PUBLISHED = {"restaurants": ("93", "100"), "advising": ("83", "70")}
 """Exact match on the question split, in percent: the template baseline as corrected by its authors, and the sequence-to-sequence model
 with attention and copying (Finegan-Dollak et al., ACL 2018, Table 3, and the collection's systems/baseline-template/README.md)."""
-SETTINGS = {"restaurants": (), "advising": ("num_train_epochs=2",)}
-"""Of which the recipe says otherwise: ``recipe new`` goes once through this many rows."""
 LICENSES = {"restaurants": "LicenseRef-text2sql-data", "advising": "CC-BY-4.0"}
 EXACT, EXECUTION = "held_out", "execution"
 
@@ -85,7 +83,7 @@ def _make(part: Part, options: argparse.Namespace) -> None:
     recipe = folder / "recipe"
     if not recipe.exists():
         _write_recipe(part, options.data, folder).rename(recipe)
-    key = _key(recipe, SETTINGS[part.data])
+    key = _key(recipe)
     if known_cell(_file(part, options), key):
         return
     output = folder / "run"
@@ -95,7 +93,6 @@ def _make(part: Part, options: argparse.Namespace) -> None:
         str(recipe),
         "--output",
         str(output),
-        *(word for setting in SETTINGS[part.data] for word in ("--set", setting)),
         *(["--resume"] if has_checkpoint(output) else []),
     ]
     subprocess.run(command, check=True)
@@ -133,10 +130,10 @@ def _write_recipe(part: Part, data: Path, folder: Path) -> Path:
     return recipe
 
 
-def _key(recipe: Path, settings: Iterable[str]) -> str:
+def _key(recipe: Path) -> str:
     """What a score was made from: the recipe's settings and rows, without the comments, which name this machine's folders."""
     lines = (recipe / "recipe.yaml").read_text(encoding="utf-8").splitlines()
-    made = "\n".join([*(line for line in lines if not line.startswith("#")), *settings]).encode()
+    made = "\n".join(line for line in lines if not line.startswith("#")).encode()
     return hashlib.sha256(made + b"".join(path.read_bytes() for path in sorted(recipe.glob("*.jsonl")))).hexdigest()
 
 

@@ -6,6 +6,7 @@ from expert_kit.archive.conversion import accuracy_change, to_bfloat16
 from expert_kit.archive.examples import RoutingExample, check_examples, parse_examples
 from expert_kit.archive.gate import is_general, pass_gate, weights_digests
 from expert_kit.archive.layout import ATTESTATIONS, SIGNATURES, Entry
+from expert_kit.archive.licenses import KnownLicense
 from expert_kit.archive.package import ProbeMaker, build_manifest, check_without_adapter, pack, package
 from expert_kit.archive.probe import (
     MAX_PROBE_IDS,
@@ -34,6 +35,7 @@ __all__ = [
     "SIGNATURES",
     "ArchiveReader",
     "Entry",
+    "KnownLicense",
     "ManifestSource",
     "MeasuredPrompt",
     "Probe",

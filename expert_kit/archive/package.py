@@ -236,7 +236,8 @@ def _block(spec: AdapterSpec) -> Any:
 def _file_entry(path: str, data: bytes) -> FileEntry:
     role = role_of(path)
     if role is None:
-        raise ArchiveError(f"no member may be named {printable(path)!r}", code="archive_member_refused")
+        hint = "rename the file in the source; docs/format.md lists the names that an archive has"
+        raise ArchiveError(f"no member may be named {printable(path)!r}", hint=hint, code="archive_member_refused")
     return FileEntry(path=path, size=len(data), sha256=sha256_digest(data), role=role, media_type=ROLES[role][1])
 
 

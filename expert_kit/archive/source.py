@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from expert_kit.archive.licenses import KnownLicense
 from expert_kit.errors import ManifestError
 from expert_kit.manifest import (
     BaseId,
     EvalResult,
     FullName,
     Label,
-    LicenseExpression,
     Namespace,
     Positive,
     SemVer,
@@ -90,7 +90,7 @@ class _Source(_Strict):
     name: FullName
     version: SemVer
     publisher: Namespace | None = None
-    license: LicenseExpression
+    license: KnownLicense
     summary: Text
     tags: list[Slug] = []
     base: _Bases

@@ -89,9 +89,7 @@ class BaseStore:
         wanted = None if is_id else parse_base_name(name)
         entry = _entry(self.root / (wanted.id if wanted else name))
         if entry is None or (wanted is not None and not _same_origin(_origin_of(entry), wanted.origin)):
-            raise BaseModelError(
-                f"the base model {name} is not on this machine", hint=f"expert-kit base pull {name}", code="base_not_pulled"
-            )
+            raise BaseModelError(f"the base model {name} is not on this machine", hint=_how_to_pull(name), code="base_not_pulled")
         return entry
 
     def pull(self, name: str, *, source: str = "auto", force: bool = False, report: Report | None = None) -> BaseEntry:
@@ -236,6 +234,12 @@ def _origin_of(entry: BaseEntry) -> str | None:
         known = KNOWN_BASES.get(entry.folder.name)
         return entry.record.fingerprint.hf_repo or (known.hf_repo if known else None)
     return origin if isinstance(origin, str) else None
+
+
+def _how_to_pull(name: str) -> str:
+    if _ID.fullmatch(name) and name not in KNOWN_BASES:
+        return f"known are {', '.join(KNOWN_BASES)}; any other one: expert-kit base pull OWNER/NAME"
+    return f"expert-kit base pull {name}"
 
 
 def _entry(folder: Path) -> BaseEntry | None:

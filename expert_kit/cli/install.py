@@ -47,7 +47,8 @@ def install(
     frozen: Annotated[bool, typer.Option("--frozen", help="Exactly what the lock file says, or nothing.")] = False,
     lock: Annotated[Path, typer.Option("--lock", help="The lock file for --frozen.")] = Path("expert.lock"),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done; signatures of named files are not checked.")
+        bool,
+        typer.Option("--dry-run", help="Only say what would be done; of named files the manifest alone is read, and no signature checked."),
     ] = False,
     json: Json = False,
 ) -> None:

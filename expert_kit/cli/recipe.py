@@ -84,6 +84,7 @@ def new(
         emit_json({"folder": str(folder), "prompt": columns.prompt, "completion": columns.completion, **counts})
         return
     emit_path(folder)
+    note(printable(f"prompt: {columns.prompt}; answer: {columns.completion}"))
     note(", ".join(f"{count} {what}" for what, count in counts.items()) + " rows")
     if counts["contradicting"]:
         note("warning: some prompts have several completions, of which a test takes one; see: expert-kit dataset check")
@@ -95,15 +96,16 @@ def new(
 def _check(name: str, license: str) -> None:
     from pydantic import TypeAdapter, ValidationError
 
-    from expert_kit.manifest import LicenseExpression
+    from expert_kit.archive import KnownLicense
 
     if ExpertRef.parse(name).version is not None:
         raise UsageError(f"{name}: the first version of a recipe's expert is 0.1.0", hint="leave out @VERSION", code="version_unexpected")
     try:
-        TypeAdapter(LicenseExpression).validate_python(license)
+        TypeAdapter(KnownLicense).validate_python(license)
     except ValidationError as error:
-        message = f"--license {printable(license)} is no SPDX expression"
-        raise UsageError(message, hint="write it as in MIT, Apache-2.0 or CC-BY-4.0", code="license_invalid") from error
+        message = f"--license {printable(license)} is no SPDX expression of licences that SPDX lists"
+        hint = "write it as in MIT, Apache-2.0 or CC-BY-4.0; one of your own is LicenseRef-NAME"
+        raise UsageError(message, hint=hint, code="license_invalid") from error
 
 
 def _write(folder: Path, plan: Plan, splits: Splits) -> None:

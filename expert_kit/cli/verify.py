@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from expert_kit.cli.exits import REFUSED, exit_code
+from expert_kit.cli.exits import EXIT_CODES, REFUSED
 from expert_kit.cli.options import Json
 from expert_kit.cli.output import emit_json, emit_table, note
 from expert_kit.errors import CheckUnavailableError, UsageError
@@ -37,4 +37,4 @@ def verify(
             note(printable(f"{one.message}; next: {one.next}"))
     states = {verdict.state for verdict in verdicts}
     if states & {BAD, UNCHECKED}:
-        raise typer.Exit(REFUSED if BAD in states else exit_code(CheckUnavailableError("")))
+        raise typer.Exit(REFUSED if BAD in states else EXIT_CODES[CheckUnavailableError])

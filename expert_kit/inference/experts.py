@@ -165,4 +165,4 @@ def read_adapter_file(path: Path) -> bytes:
             f"{path.parent} is no adapter folder: {path.name} is missing", hint="name a folder that training wrote", code="adapter_folder"
         ) from error
     except OSError as error:
-        raise UnsupportedMemberError(f"cannot read {path}: {error.strerror}") from error
+        raise UnsupportedMemberError(f"cannot read {path}: {error.strerror}", hint="check its name and who may read it") from error

@@ -76,7 +76,8 @@ class TrustStore:
                 scope that has a root.
         """
         if pem is not None and key_id(load_public_key(pem)) != fingerprint:
-            raise SignatureError(f"that public key does not have the fingerprint {fingerprint}", code="trust_invalid")
+            message = f"that public key does not have the fingerprint {fingerprint}"
+            raise SignatureError(message, hint="ask its owner for both again, by another way", code="trust_invalid")
         if expires is not None:
             _check_last_day(expires, self.now())
 

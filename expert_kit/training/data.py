@@ -36,7 +36,8 @@ def prepare_data(recipe: Recipe, folder: Path) -> None:
         _log.info("preparing data: %s --out %s", folder / script, out)
         done = subprocess.run([sys.executable, str(folder / script), "--out", str(out)], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RecipeError(f"{folder / script} failed:\n{done.stderr.strip()[-2000:]}", code="recipe_data_missing")
+            message = f"{folder / script} failed:\n{done.stderr.strip()[-2000:]}"
+            raise RecipeError(message, hint="give it what it asks for, and run this again", code="recipe_data_missing")
         missing = missing_files(recipe, folder)
     if missing:
         names = ", ".join(str(path) for path in missing)
@@ -56,7 +57,7 @@ def read_rows(path: Path, keys: Sequence[str] = ("prompt", "completion")) -> Ite
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {error}", hint="check its name and who may read it; it is to be UTF-8") from error
     # Not splitlines, which also splits at U+2028 and others that JSON strings may hold.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():

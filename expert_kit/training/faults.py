@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,7 +29,9 @@ def writing(what: str) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except _WRITE_ERRORS as error:
-        raise CapacityError(f"could not write {what}: {error}", hint="free some disk space, then go on with --resume") from error
+        full = getattr(error, "errno", errno.ENOSPC) == errno.ENOSPC
+        hint = "free some disk space" if full else "check the folder and who may write in it"
+        raise CapacityError(f"could not write {what}: {error}", hint=f"{hint}, then go on with --resume") from error
 
 
 @contextmanager

@@ -230,7 +230,8 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
         node = yaml.compose(text, Loader=_StrictLoader)
         values = yaml.load(text, Loader=_StrictLoader)
     except OSError as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}", code="recipe_unreadable") from error
+        message = f"cannot read the recipe {path}: {error.strerror}"
+        raise RecipeError(message, hint="check its name and who may read it", code="recipe_unreadable") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = str(error).replace('"<unicode string>"', f'"{path}"')
         raise RecipeError(f"{path}: not a YAML file: {problem}", hint="correct the line named above") from error

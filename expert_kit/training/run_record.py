@@ -93,7 +93,7 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {error}", hint="check its name and who may read it") from error
 
 
 def write_run(output: Path, run: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def choose_columns(records: Iterable[Numbered], prompt: str | None, completion: 
     """
     first = next((record for _, record in records), None)
     if first is None:
-        raise DataError("the table has no rows", code="table_empty")
+        raise DataError("the table has no rows", hint="name a table with a row for each example", code="table_empty")
     if prompt is None and completion is None:
         for pair in USUAL_COLUMNS:
             if all(name in first for name in pair):
@@ -124,7 +124,8 @@ def _from_file(path: Path, read: Callable[[Path], Iterator[Numbered]]) -> Iterat
     try:
         yield from read(path)
     except OSError as error:
-        raise DataError(f"cannot read {printable(str(path))}: {error.strerror}", code="table_unreadable") from error
+        message = f"cannot read {printable(str(path))}: {error.strerror}"
+        raise DataError(message, hint="check its name and who may read it", code="table_unreadable") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{printable(str(path))} is not UTF-8: {error}", hint="save it as UTF-8", code="table_malformed") from error
 

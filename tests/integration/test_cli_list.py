@@ -19,6 +19,14 @@ def test_an_empty_registry_says_what_to_do_next(run, home: Path):
     assert not home.exists()
 
 
+def test_a_home_that_is_a_file_is_no_empty_registry(run, home: Path):
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.write_text("mine")
+    done = run("list", "--json")
+    assert (done.code, done.error["code"]) == (2, "home_not_folder")
+    assert home.read_text() == "mine"
+
+
 def test_installed_experts_are_listed_with_the_current_version_marked(run, installed, tmp_path: Path):
     newer = build_expert(tmp_path / "dist", version="1.1.0")
     run("sign", newer, "--key", "release")

@@ -24,6 +24,7 @@ def test_from_a_table_to_an_installed_expert(run, table: Path, tmp_path: Path, m
     folder = tmp_path / "support"
     made = new(run, table, folder, "--prompt", "{team} asks: {asked}")
     assert (made.code, made.out) == (0, f"{folder}\n"), made.err
+    assert "prompt: {team} asks: {asked}; answer: said" in made.err
     assert "33 train, 3 validation, 4 test, 0 repeated, 0 contradicting rows" in made.err
     words = ("train", folder, "--output", tmp_path / "run", "--package", tmp_path / "dist", "--sign", "release", "--device", "cpu")
     more = ("--set", "max_steps=6", "--set", "learning_rate=0.1", "--set", "eval_strategy=no")
@@ -66,6 +67,7 @@ def test_what_is_written_is_said_as_json_too(run, table: Path, tmp_path: Path, h
         (("--prompt", "title"), "columns_unknown"),
         (("--prompt", "asked", "--task", "exacct"), "task_unknown"),
         (("--prompt", "asked", "--license", "free for all!"), "license_invalid"),
+        (("--prompt", "asked", "--license", "banana"), "license_invalid"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(run, table: Path, tmp_path: Path, home: Path, more, code: str):

@@ -14,11 +14,12 @@ from expert_kit.archive.importer.adapter import derive_spec
 from expert_kit.archive.importer.folder import read_folder
 from expert_kit.archive.importer.legacy import read_legacy
 from expert_kit.archive.importer.material import CONFIG_NAME, Material
+from expert_kit.archive.licenses import KnownLicense
 from expert_kit.archive.package import CARD_NAME, ProbeMaker, pack
 from expert_kit.archive.source import ManifestSource
 from expert_kit.bases import BaseRecord
 from expert_kit.errors import ArchiveError, UsageError
-from expert_kit.manifest import WEIGHTS_NAME, FullName, LicenseExpression, SemVer, Slug, Text, describe_problems
+from expert_kit.manifest import WEIGHTS_NAME, FullName, SemVer, Slug, Text, describe_problems
 from expert_kit.names import printable
 
 
@@ -29,7 +30,7 @@ class Description(BaseModel):
 
     name: FullName
     version: SemVer
-    license: LicenseExpression
+    license: KnownLicense
     summary: Text
     tags: tuple[Slug, ...] = Field(default=(), max_length=32)
 

@@ -50,6 +50,12 @@ def test_fields_for_later_are_taken(tmp_path):
     assert source.capabilities == ("sql",)
 
 
+def test_a_licence_is_one_that_spdx_lists_or_ones_own(tmp_path):
+    path = write_source(tmp_path)
+    assert load_source(edit(path, "license: Apache-2.0", "license: mit OR licenseref-mine")).license == "MIT OR LicenseRef-mine"
+    assert "LicenseRef-NAME" in problems_of(edit(path, "license: mit OR licenseref-mine", "license: banana"))
+
+
 def test_all_problems_are_listed_at_once(tmp_path):
     path = edit(write_source(tmp_path), "version: 1.0.0", "version: 1.0")
     edit(path, "license: Apache-2.0", "licence: Apache-2.0")

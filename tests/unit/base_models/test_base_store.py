@@ -260,6 +260,15 @@ def namesakes(tmp_path):
     return write_tiny_model(tmp_path / "a" / "model", seed=1), write_tiny_model(tmp_path / "b" / "model", seed=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("smollm2-360m", "expert-kit base pull smollm2-360m"), ("nosuchbase", "known are smollm2-135m, ")]
+)
+def test_only_what_can_be_pulled_is_named_to_pull(store, name, hint):
+    with pytest.raises(BaseModelError) as caught:
+        store.get(name)
+    assert caught.value.hint.startswith(hint)
+
+
 def test_two_folders_of_one_name_are_two_models(store, namesakes):
     ours, theirs = namesakes
     first = store.pull(str(ours))
