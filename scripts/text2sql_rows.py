@@ -7,7 +7,7 @@
 
 A prompt is the question alone, since a data set has one schema; ``--with-schema`` puts it before. ``--run-out`` writes the test's rows
 once more, with the database that they are to be run on, for a second test of the recipe (``task: sql``): only those whose query
-finds something there, since nothing is what most wrong queries find, too.
+finds something there, since nothing is what most wrong queries find, too, and no more rows than the check compares.
 
 Every sentence is a row, its variables filled in, with the first query of its group, written plainly: ``FROM course WHERE course.id = 1``
 for ``FROM COURSE AS COURSEalias0 WHERE COURSEalias0.ID = 1``. Queries are the same written plainly where they were the same before, so
@@ -30,6 +30,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from expert_kit.evaluation.sql_database import MAX_ROWS
 from expert_kit.recipe_data import write_jsonl
 
 _KEYWORDS = frozenset(
@@ -107,7 +108,8 @@ def run_rows(tests: Sequence[dict[str, str]], tables: dict[str, list[str]], data
     with closing(sqlite3.connect(":memory:")) as filled_in:
         filled_in.executescript(schema + setup)
         for row in tests:
-            if any(any(value not in (None, 0) for value in line) for line in filled_in.execute(row["sql"])):
+            found = filled_in.execute(row["sql"]).fetchmany(MAX_ROWS + 1)
+            if len(found) <= MAX_ROWS and any(any(value not in (None, 0) for value in line) for line in found):
                 yield {"prompt": row["prompt"], "completion": row["sql"], "schema": schema, "setup": setup}
 
 

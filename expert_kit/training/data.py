@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,9 +33,8 @@ def prepare_data(recipe: Recipe, folder: Path) -> None:
     script = recipe.dataset.prepare
     if missing and script is not None:
         out = (folder / recipe.dataset.train).parent
-        words = [str(folder / script), "--out", str(out), *recipe.dataset.prepare_args]
-        _log.info("preparing data: %s", shlex.join(words))
-        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+        _log.info("preparing data: %s --out %s", folder / script, out)
+        done = subprocess.run([sys.executable, str(folder / script), "--out", str(out)], capture_output=True, text=True, check=False)
         if done.returncode:
             message = f"{folder / script} failed:\n{done.stderr.strip()[-2000:]}"
             raise RecipeError(message, hint="give it what it asks for, and run this again", code="recipe_data_missing")

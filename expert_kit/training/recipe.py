@@ -40,8 +40,6 @@ class DatasetConfig(_Closed):
     validation: Path
     prepare: Path | None = None
     """Script run as ``python SCRIPT --out FOLDER`` when a data file is missing; it writes the files named here."""
-    prepare_args: tuple[str, ...] = ()
-    """Further words for the script, such as ``[--seed, "1"]``."""
 
 
 class TestSet(_Closed):

@@ -54,6 +54,7 @@ def test_tests_to_run_are_those_that_find_something(script, tmp_path):
         database.commit()
     tables = script.read_schema(SCHEMA)
     queries = ["SELECT name FROM CITY WHERE state = 'Ohio'", "SELECT name FROM CITY WHERE state = 'Utah'", "SELECT COUNT(*) FROM ROAD"]
+    queries.append("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2001) SELECT i FROM n")
     tests = [{"prompt": query, "sql": query} for query in queries]
     (row,) = script.run_rows(tests, tables, tmp_path / "cities.sqlite")
     assert row["completion"] == queries[0]
