@@ -238,7 +238,7 @@ def _origin_of(entry: BaseEntry) -> str | None:
 
 def _how_to_pull(name: str) -> str:
     if _ID.fullmatch(name) and name not in KNOWN_BASES:
-        return f"known are {', '.join(KNOWN_BASES)}; any other one: expert-kit base pull OWNER/NAME"
+        return f"known are {', '.join(KNOWN_BASES)}; any other one: expert-kit base pull OWNER/NAME, or FOLDER"
     return f"expert-kit base pull {name}"
 
 

@@ -129,10 +129,11 @@ def test_all_wrong_options_are_named_at_once(run, model_here, peft: Path):
     assert all(field in done.error["message"] for field in ("name", "version", "license", "summary"))
 
 
-def test_without_the_base_model_the_next_command_pulls_it(run, peft: Path):
+def test_without_the_base_model_the_next_step_is_to_pull_it(run, peft: Path):
     done = run("convert", peft, *OPTIONS)
     assert (done.code, done.out) == (5, "")
-    assert "next: expert-kit base pull tiny-llama" in done.err
+    assert "next: known are smollm2-135m, " in done.err
+    assert "expert-kit base pull OWNER/NAME, or FOLDER" in done.err
 
 
 def test_an_adapter_for_another_base_is_refused(run, model_here, peft: Path, tmp_path: Path):

@@ -107,7 +107,7 @@ def test_without_the_base_model_nothing_starts(run, recipe: Path, home: Path, tm
     (home / "bases").rename(home / "away")
     done = run("train", recipe, "--output", tmp_path / "run")
     assert done.code == 5
-    assert "expert-kit base pull tiny-llama" in done.err
+    assert "expert-kit base pull OWNER/NAME, or FOLDER" in done.err
 
 
 @pytest.mark.parametrize(

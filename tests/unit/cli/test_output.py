@@ -19,8 +19,8 @@ def test_an_error_names_its_code_and_the_next_step(capsys):
 
 
 def test_an_error_cannot_steer_the_terminal(capsys):
-    show_error(RecipeError("evil \x1b[2J \u202e name"), as_json=False)
-    assert capsys.readouterr().err == "error[recipe_invalid]: evil \\u{1b}[2J \\u{202e} name\n"
+    show_error(RecipeError("evil \x1b[2J \u202e name", hint="mend \x1b[2J it"), as_json=False)
+    assert capsys.readouterr().err == "error[recipe_invalid]: evil \\u{1b}[2J \\u{202e} name\nnext: mend \\u{1b}[2J it\n"
 
 
 def test_an_error_as_json_is_one_object_on_stderr(capsys):
