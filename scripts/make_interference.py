@@ -15,7 +15,7 @@ from pathlib import Path
 
 from result_cells import keep_cell, known_cell, put_between_marks
 from results_numbers import MAIN
-from tested_experts import ROOT, Tested, all_tested, install_all
+from tested_experts import ROOT, Tested, all_tested, install_all, parser_of
 
 from expert_kit.evaluation import Suite, run_suite
 from expert_kit.inference import ExpertEngine
@@ -37,14 +37,9 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--work", type=Path, default=ROOT / ".results", help="where the cells are kept (default: .results)")
+    parser = parser_of(__doc__)
     parser.add_argument("--limit", type=int, default=40, help="only the first rows of every test set (default: 40)")
-    parser.add_argument("--only", type=lambda text: text.split(","), help="run the tests of these domains, comma separated")
     parser.add_argument("--write", action="store_true", help="put the table into recipes/README.md")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--batch-size", type=int, default=16)
     return parser.parse_args()
 
 

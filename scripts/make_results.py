@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 from result_cells import keep_cell, known_cell, put_between_marks
 from results_numbers import BASE, HANDWRITTEN, MAIN, ROUTED, Domain, eval_rows, results_of, tables
-from tested_experts import ROOT, Tested, all_tested, install_all
+from tested_experts import ROOT, Tested, all_tested, install_all, parser_of
 
 from expert_kit.evaluation import Suite, read_general_text, run_general, run_suite
 from expert_kit.inference import ExpertEngine
@@ -55,16 +55,11 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--work", type=Path, default=ROOT / ".results", help="where the cells are kept (default: .results)")
+    parser = parser_of(__doc__)
     parser.add_argument("--limit", type=int, help="only the first rows of every test set")
     parser.add_argument("--siblings-limit", type=int, help="the same for experts on tests of others")
-    parser.add_argument("--only", type=lambda text: text.split(","), help="run the tests of these domains, comma separated")
     parser.add_argument("--eval-yaml", action="store_true", help="write the results into experts/NAME/eval.yaml too")
     parser.add_argument("--show", action="store_true", help="print the tables and write nothing")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--batch-size", type=int, default=16)
     return parser.parse_args()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -36,6 +37,17 @@ class Tested:
     routing: str
     """Of its routing examples, which decide who answers."""
     base: str
+
+
+def parser_of(about: str | None) -> argparse.ArgumentParser:
+    """With the options that every measuring of the experts has; ``about`` is the script's docstring."""
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
+    parser.add_argument("--work", type=Path, default=ROOT / ".results", help="where the cells are kept (default: .results)")
+    parser.add_argument("--only", type=lambda text: text.split(","), help="run the tests of these domains, comma separated")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--batch-size", type=int, default=16)
+    return parser
 
 
 def all_tested() -> list[Tested]:

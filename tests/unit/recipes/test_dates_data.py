@@ -83,6 +83,7 @@ def test_further_rows_have_more_of_what_the_first_training_leaves_wrong(rows: Ro
         return [sum(row["kind"] == "relative" for row in found) / len(found), months / len(found)]
 
     assert shares("train") == [pytest.approx(0.17, abs=0.01), 0]
+    assert len(rows["further"]) == 4500
     relative, month_first = shares("further")
     assert relative == pytest.approx(0.45, abs=0.01)
     assert 0.02 < month_first < 0.08
