@@ -7,7 +7,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from expert_kit.archive import grammar_compile, grammar_scan
+from expert_kit.archive import grammar_compile, grammar_names, grammar_scan
 from expert_kit.archive.confined import Limits, run_confined
 from expert_kit.archive.problems import Problem, Severity, refused
 from expert_kit.errors import ArchiveError
@@ -61,8 +61,10 @@ def compile_problem(text: str) -> str:
     Raises:
         ArchiveError: ``parser_stopped``, it took more time or memory than a grammar may.
     """
-    if grammar_compile.defines_prompt_words(text):
-        return "PROMPT_WORD, PROMPT_HEAD, PROMPT_ITEM and PROMPT_PAIR stand for the words of a prompt and are not to be defined"
+    if grammar_names.defines_prompt_words(text):
+        return f"{', '.join(grammar_names.NAMES)} stand for what is in a prompt and are not to be defined"
+    if grammar_names.uses_prompt_words(text):
+        text = grammar_names.with_names(text, grammar_names.many_names())
     library = find_spec("llguidance")
     assert library is not None
     assert library.origin is not None

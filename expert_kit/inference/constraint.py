@@ -21,7 +21,9 @@ import torch
 
 from expert_kit.adapters import BaseModel
 from expert_kit.archive.grammar import compile_problem
-from expert_kit.archive.grammar_compile import LIMITS, PROMPT_WORD, PromptNames, uses_prompt_words, with_names
+from expert_kit.archive.grammar_compile import LIMITS
+from expert_kit.archive.grammar_names import PROMPT_WORD, is_too_long, lacks_words, uses_prompt_words, with_names
+from expert_kit.archive.grammar_near import MAX_NEAR
 from expert_kit.errors import ArchiveError, GrammarError
 from expert_kit.inference.grammar import OF_EXPERT, Grammar, UsedGrammar, prompt_names, read_grammar
 from expert_kit.inference.prompts import Message
@@ -94,7 +96,7 @@ class GrammarCompiler:
     def __init__(self, base: BaseModel, end_tokens: Iterable[int]) -> None:
         self._base, self._end_tokens = base, sorted(end_tokens)
         self._vocabulary: Any = None
-        self._compiled: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+        self._compiled: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def hold(self, wanted: GrammarOption, carried: Sequence[Grammar], messages: Sequence[Message]) -> Hold:
@@ -127,26 +129,21 @@ class GrammarCompiler:
 
         Raises:
             GrammarError: ``grammar_unavailable``, the library does not know the base's tokenizer;
-                ``grammar_invalid``; ``grammar_too_large``; ``grammar_no_words``, it wants words of a prompt that has none.
+                ``grammar_invalid``; ``grammar_too_large``; ``grammar_no_words``, it wants words of a prompt that has none;
+                ``grammar_prompt_too_long``, it follows a shorter one.
         """
-        names = prompt_names(messages) if uses_prompt_words(grammar.text) else None
-        key = (grammar.digest, frozenset(names.words), frozenset(names.pairs)) if names is not None else (grammar.digest,)
         with self._lock:
-            if key not in self._compiled:
-                _check(grammar)
-                if names is not None and not names.words:
-                    raise GrammarError(
-                        f"the grammar of {grammar.origin} wants words of the prompt, which has none", code="grammar_no_words"
-                    )
-                self._compiled[key] = self._compile(grammar, names)
-            self._compiled.move_to_end(key)
+            _check(grammar)
+            text = _completed(grammar, messages)
+            if text not in self._compiled:
+                self._compiled[text] = self._compile(grammar, text)
+            self._compiled.move_to_end(text)
             while len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
-            return Constraint(self._compiled[key].deep_copy())
+            return Constraint(self._compiled[text].deep_copy())
 
-    def _compile(self, grammar: Grammar, names: PromptNames | None) -> Any:
+    def _compile(self, grammar: Grammar, text: str) -> Any:
         guidance = importlib.import_module("llguidance")
-        text = with_names(grammar.text, names) if names is not None else grammar.text
         matcher = guidance.LLMatcher(
             self._tokens(), guidance.LLMatcher.grammar_from_lark(text), log_level=0, limits=guidance.LLParserLimits(**LIMITS)
         )
@@ -166,6 +163,22 @@ class GrammarCompiler:
                     f"grammars cannot be applied with the tokenizer of this base: {_first_line(str(error))}", code="grammar_unavailable"
                 ) from error
         return self._vocabulary
+
+
+def _completed(grammar: Grammar, messages: Sequence[Message]) -> str:
+    """The grammar's text with what the prompt gives to it."""
+    if not uses_prompt_words(grammar.text):
+        return grammar.text
+    names = prompt_names(messages)
+    if lacks_words(grammar.text, names):
+        raise GrammarError(f"the grammar of {grammar.origin} wants words of the prompt, which has none", code="grammar_no_words")
+    if is_too_long(grammar.text, names):
+        raise GrammarError(
+            f"the grammar of {grammar.origin} follows a prompt of {MAX_NEAR} characters, and this one has {len(names.newest)}",
+            hint="ask with less text at once",
+            code="grammar_prompt_too_long",
+        )
+    return with_names(grammar.text, names)
 
 
 def _check(grammar: Grammar) -> None:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from expert_kit.archive.grammar import MAX_SIZE, text_problem
-from expert_kit.archive.grammar_compile import MAX_WORD, MAX_WORDS, PromptNames
+from expert_kit.archive.grammar_names import MAX_CHUNKS, MAX_WORD, MAX_WORDS, PromptNames
 from expert_kit.errors import GrammarError, UsageError
 from expert_kit.inference.prompts import Message
 from expert_kit.names import Digest, sha256_digest
@@ -24,6 +25,8 @@ _FIRST: Final = re.compile(r"""\s*(?:["`\[](?P<quoted>[A-Za-z_][A-Za-z0-9_]*+)["
 _LINE: Final = re.compile(
     r"(?m)^[ \t*-]*([A-Za-z_][A-Za-z0-9_]*+):[ \t]*([A-Za-z_][A-Za-z0-9_]*+(?:[ \t]*,[ \t]*[A-Za-z_][A-Za-z0-9_]*+)+)[ \t.;]*$"
 )
+_CHUNK: Final = re.compile(r"\w+|\s+|[^\w\s]")
+_NUMBER: Final = re.compile(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15})(?:\.[0-9]{1,9})?(?![0-9])")
 _LEAST_ITEMS: Final = 2
 """A list has two items; ``year (integer)`` is none."""
 
@@ -88,7 +91,17 @@ def prompt_names(messages: Sequence[Message]) -> PromptNames:
     """What the prompt gives to ``PROMPT_WORD`` and its like; all but the assistant's messages count, the newest first."""
     texts = [message["content"] for message in reversed(messages) if message["role"] != "assistant"]
     pairs = dict.fromkeys(pair for text in texts for pair in _pairs(text))
-    return PromptNames(_words(texts), tuple(pairs)[:MAX_WORDS])
+    # What is no text (a lone half of a pair) cannot be in an answer either.
+    whole = "\n".join(texts).encode(errors="ignore").decode()
+    chunks = tuple(match[0] for match in islice(_CHUNK.finditer(whole), MAX_CHUNKS))
+    newest = texts[0].encode(errors="ignore").decode() if texts else ""
+    return PromptNames(_words(texts), tuple(pairs)[:MAX_WORDS], chunks, _numbers(whole), newest)
+
+
+def _numbers(text: str) -> tuple[str, ...]:
+    """Each number once, as JSON writes it; at most ``MAX_WORDS``."""
+    found = (match[0].replace(",", "") for match in _NUMBER.finditer(text))
+    return tuple(islice(dict.fromkeys(re.sub("^0+(?=[0-9])", "", number) for number in found), MAX_WORDS))
 
 
 def _words(texts: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@
 
 The expression is drawn first and then put into words. The splits are apart by source: an expression belongs to one split only, but for the
 few plain intervals and full hours that every day has; and each held-out prompt says its schedule in words that training never uses.
+further.jsonl is for further.yaml: rows of the training's sources, with more of what the first training leaves wrong.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ import cron_schedules as schedules
 from cron_schedules import Part
 from cron_words import Style, choose_style
 
-SIZES = {"train": 8_000, "validation": 200, "test": 400}
-CAPS = {"train": 60, "validation": 2, "test": 2}
+SIZES = {"train": 8_000, "further": 9_000, "validation": 200, "test": 400}
+CAPS = {"train": 60, "further": 60, "validation": 2, "test": 2}
 """How many rows may have the same expression."""
 SINGLE = {"clock"}
 """Kinds of time that come once a day, so that "once a week" may be said of their days."""
+OFTEN_WRONG = {"hour_range", "minutes_in_hours", "all_but", "month_day_range", "first_days", "weekday_range", "month_range"}
+"""Kinds of which ``further`` has more."""
+KEPT = 0.45
+"""Share of other schedules that ``further`` keeps, unless they have times in words."""
 _COUNTED = re.compile(r"\b(?:once|twice|one time|two times|three times|four times|weekly|monthly|yearly|annually|quarterly|daily)\b")
 
 
@@ -59,6 +64,11 @@ SHARES = {"train": 0.88, "validation": 0.04, "test": 0.08}
 """Of all expressions."""
 
 
+def sources(split: str) -> str:
+    """The split whose expressions and words it has."""
+    return "train" if split == "further" else split
+
+
 def split_of(expression: str) -> str:
     """Where an expression belongs, decided by itself alone."""
     bucket = int.from_bytes(hashlib.sha256(expression.encode()).digest()[:4], "big") / 2**32
@@ -67,7 +77,8 @@ def split_of(expression: str) -> str:
 
 def belongs(rng: random.Random, expression: str, split: str) -> bool:
     """Whether a drawn expression may be used; closed ones are as frequent in every split as they were drawn."""
-    return rng.random() < SHARES[split] if closed(expression) else split_of(expression) == split
+    source = sources(split)
+    return rng.random() < SHARES[source] if closed(expression) else split_of(expression) == source
 
 
 # ── prompts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,6 +172,12 @@ def drawn(rng: random.Random, style: Style) -> tuple[Part, Part | None]:
     return time(rng, style), days(rng, style)
 
 
+def wanted(rng: random.Random, style: Style, time: Part, days: Part | None, split: str) -> bool:
+    """Whether a drawn schedule is one that the split takes."""
+    kinds = {time.kind, days.kind if days else ""}
+    return split != "further" or style.clock == "words" or bool(kinds & OFTEN_WRONG) or rng.random() < KEPT
+
+
 def ask(rng: random.Random, time: Part, days: Part | None, *, held: bool) -> Row | None:
     """One prompt for the schedule; None if a held-out one came out in words of training only."""
     choose = Chooser(rng, held=held)
@@ -182,11 +199,12 @@ def questions(split: str, count: int, seed: int) -> list[Row]:
     prompts: set[str] = set()
     uses: Counter[str] = Counter()
     while len(found) < count:
-        time, days = drawn(rng, choose_style(rng))
+        style = choose_style(rng)
+        time, days = drawn(rng, style)
         expression = " ".join(time.fields + days.fields if days else time.fields)
-        if uses[expression] >= CAPS[split] or not belongs(rng, expression, split):
+        if uses[expression] >= CAPS[split] or not belongs(rng, expression, split) or not wanted(rng, style, time, days, split):
             continue
-        row = ask(rng, time, days, held=split != "train")
+        row = ask(rng, time, days, held=sources(split) != "train")
         if row and row.prompt.lower() not in prompts:
             prompts.add(row.prompt.lower())
             uses[expression] += 1

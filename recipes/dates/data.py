@@ -2,10 +2,9 @@
 
     python recipes/dates/data.py --out recipes/dates/data --seed 0
 
-Writes train.jsonl, further.jsonl, validation.jsonl and test.jsonl. The second is for further.yaml and has more of what the first training
-leaves wrong: days near a given one, and months before days. Training and held-out rows share no way of asking and no date, and some ways
-to write a date in a language are kept for the held-out splits. Names and patterns are CLDR's (cldr.json, Unicode licence). Every prompt
-has one answer: where day and month could be mixed up, the language or the prompt says which is which.
+Writes train.jsonl, validation.jsonl and test.jsonl. The three splits share no way of asking and no date, and some ways to write a date
+in a language are kept for the held-out splits. Names and patterns are CLDR's (cldr.json, Unicode licence). Every prompt has one answer:
+where day and month could be mixed up, the language or the prompt says which is which.
 """
 
 from __future__ import annotations
@@ -24,16 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import date_formats as formats  # the recipe's folder is not a package
 
-SIZES = {"train": 8_000, "further": 4_500, "validation": 200, "test": 400}
-FURTHER = "further"
-"""Of the same sources as ``train``."""
-MONTH_FIRST_SHARE = 0.3
-"""Absolute English dates of ``further`` that are numbers with the month first, of which ``train`` has none."""
-MONTH_FIRST = ("MM-dd-y", "M-d-y", "MM.dd.y")
-"""How they are written; with slashes they are kept for the held-out splits."""
+SIZES = {"train": 8_000, "validation": 200, "test": 400}
 ENGLISH_SHARE = 0.28
 """Absolute dates written in English; the other languages share the rest evenly."""
-RELATIVE_SHARE = {"train": 0.17, "further": 0.45, "validation": 0.1, "test": 0.1}
+RELATIVE_SHARE = {"train": 0.17, "validation": 0.1, "test": 0.1}
 """Rows that give a day and ask for one near it."""
 HELD_PATTERN_SHARE = 0.45
 """Held-out rows whose pattern is in no training row."""
@@ -76,11 +69,6 @@ def load_phrasings(path: Path) -> tuple[dict[str, Phrasings], dict[str, str]]:
 PHRASINGS, LANGUAGE_NAMES = load_phrasings(Path(__file__).resolve().parent / "phrasings.txt")
 
 
-def sources(split: str) -> str:
-    """The split whose dates and phrasings it has."""
-    return "train" if split == FURTHER else split
-
-
 def date_split(date: datetime.date) -> str:
     """The split that a date belongs to, as an answer."""
     bucket = hashlib.sha256(date.isoformat().encode()).digest()[0] % 100
@@ -92,24 +80,22 @@ def some_date(rng: random.Random, split: str) -> datetime.date:
     while True:
         first, last = (1990, 2035) if rng.random() < 0.7 else (1900, 2060)
         day = datetime.date(first, 1, 1) + datetime.timedelta(rng.randrange((last - first + 1) * 365))
-        if date_split(day) == sources(split):
+        if date_split(day) == split:
             return day
 
 
 def phrase(language: str, mark: str, split: str, rng: random.Random) -> str:
     """A line of the language and the split; words for days are the same in all splits."""
     lines = PHRASINGS[language]
-    return rng.choice(lines[mark, "train" if mark[0] in "wi" else sources(split)])
+    return rng.choice(lines[mark, "train"] if mark[0] in "wi" else lines[mark, split])
 
 
 def choose_pattern(language: str, split: str, rng: random.Random) -> str:
     """A way to write a date that the split may use."""
-    if split == FURTHER and language == "en" and rng.random() < MONTH_FIRST_SHARE:
-        return rng.choice(MONTH_FIRST)
     by_split = defaultdict(list)
     for pattern in formats.patterns(language):
         by_split[formats.pattern_split(language, pattern)].append(pattern)
-    held = by_split[split] if sources(split) != "train" and rng.random() < HELD_PATTERN_SHARE else []
+    held = by_split[split] if split != "train" and rng.random() < HELD_PATTERN_SHARE else []
     if not held and rng.random() < 0.25:
         return rng.choice(by_split["train"][:2])
     return rng.choice(held or by_split["train"])
@@ -215,7 +201,7 @@ def split_rows(split: str, size: int, seed: int) -> list[dict[str, str]]:
     relatives = round(size * RELATIVE_SHARE[split])
     while len(rows) < size:
         row = (relative if len(rows) < relatives else absolute)(split, rng)
-        opener = rng.choice(OPENERS) if sources(split) == "train" and row["language"] == "en" and rng.random() < 0.15 else ""
+        opener = rng.choice(OPENERS) if split == "train" and row["language"] == "en" and rng.random() < 0.15 else ""
         row["prompt"] = opener + roughened(row["prompt"], rng)
         key = re.sub(r"\W+", " ", row["prompt"]).casefold()
         if key not in seen:

@@ -97,7 +97,7 @@ def is_numeric(pattern: str) -> bool:
 
 def month_first(pattern: str) -> bool:
     """Whether the month stands before the day, as in the United States."""
-    return pattern[0] == "M" and is_numeric(pattern)
+    return pattern in {"M/d/y", "MM/dd/y"}
 
 
 def _day(day: int, token: str, language: str, pattern: str) -> str:

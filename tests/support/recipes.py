@@ -22,9 +22,8 @@ def generate(name: str, out: Path, train_rows: int, *, seed: int = 0, hash_seed:
     """What the recipe's data.py writes; ``hash_seed`` is Python's, which must make no difference."""
     command = [sys.executable, str(ROOT / name / "data.py"), "--out", str(out), "--train-rows", str(train_rows), "--seed", str(seed)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": hash_seed})
-    rows = {path.stem: [json.loads(line) for line in path.read_text().split("\n") if line] for path in sorted(out.iterdir())}
-    assert rows.keys() - {"further"} == set(SPLITS)
-    return rows
+    assert sorted(path.name for path in out.iterdir()) == ["test.jsonl", "train.jsonl", "validation.jsonl"]
+    return {split: [json.loads(line) for line in (out / f"{split}.jsonl").read_text().split("\n") if line] for split in SPLITS}
 
 
 def recipe_module(name: str, module: str) -> ModuleType:

@@ -118,6 +118,45 @@ def test_lists_without_end_are_read_in_time():
     assert len(prompt_names(ask("f(" + ", ".join(f"w{n}" for n in range(5_000)) + ")")).pairs) == 512
 
 
+@pytest.mark.parametrize(
+    ("prompt", "numbers"),
+    [
+        ("1,877 bottles, 8.50 each, 007, B-12, 45kg and x3", "1877 8.50 7 12 45 3"),
+        ("12.5. 3,14 1,2345 1.5.2", "12.5 3 14 1 2345 1.5"),
+        ("0 00 0.5 ٣ " + "9" * 16, "0 0.5"),
+        ("none", ""),
+    ],
+)
+def test_numbers_of_a_prompt(prompt: str, numbers: str):
+    assert " ".join(prompt_names(ask(prompt)).numbers) == numbers
+
+
+def test_spans_and_numbers_of_a_prompt_and_no_others(engine):
+    compiler = GrammarCompiler(engine.base, [engine.base.tokenizer.eos_token_id])
+
+    def fits(prompt: str, start: str, answer: str) -> bool:
+        constraint = compiler.constraint(Grammar("text", f"start: {start}\n"), ask(prompt))
+        try:
+            for token in engine.base.tokenizer(answer, add_special_tokens=False).input_ids:
+                constraint.take(token)
+        except GrammarError:
+            return False
+        return constraint.is_complete or constraint.allows(engine.base.tokenizer.eos_token_id)
+
+    prompt = 'Note: "old Red-Valley farm" }\nsold 1,200 pens %x \\n \ud800'
+    taken = ["old", "Red-Valley farm", "old Red-Valley", "}", "sold 1,200 pens %x", "Note:"]
+    assert [span for span in taken if not fits(prompt, "PROMPT_SPAN", span)] == []
+    left = ["", "ol", "Red farm", "Valley Red", " old", "old ", '"old', "}\nsold", "x \\n", "\\", "OLD", "new"]
+    assert [span for span in left if fits(prompt, "PROMPT_SPAN", span)] == []
+    assert [fits(prompt, "PROMPT_NUMBER", number) for number in ("1200", "1,200", "12", "200")] == [True, False, False, False]
+    assert [fits("none", "PROMPT_NUMBER", number) for number in ("0", "12.5", "x", "01")] == [True, True, False, False]
+    assert fits("日本 の", "PROMPT_SPAN", "日本 の")
+
+
+def test_a_prompt_without_end_has_as_many_chunks_as_may_be():
+    assert len(prompt_names(ask("a, " * 100_000)).chunks) == 4_096
+
+
 def test_a_grammar_takes_heads_items_and_pairs_and_any_word_where_nothing_is_listed(engine):
     compiler = GrammarCompiler(engine.base, [engine.base.tokenizer.eos_token_id])
     grammar = Grammar("text", 'start: PROMPT_HEAD "/" PROMPT_ITEM "/" PROMPT_PAIR\n')
@@ -235,6 +274,7 @@ def test_a_file_is_read_and_named(engine, tmp_path: Path):
         (f'start: "a"\n//{"x" * (1 << 16)}', "grammar_too_large", "larger than"),
         ("start: PROMPT_WORD", "grammar_no_words", "has none"),
         ("start: PROMPT_PAIR", "grammar_no_words", "has none"),
+        ('start: PROMPT_SPAN\nPROMPT_SPAN: "x"', "grammar_invalid", "not to be defined"),
         ('start: PROMPT_ITEM\nPROMPT_ITEM: "x"', "grammar_invalid", "not to be defined"),
     ],
 )
@@ -242,6 +282,18 @@ def test_a_bad_grammar_is_a_typed_error(engine, text, code, said):
     with pytest.raises(GrammarError, match=said) as caught:
         engine.generate("1 2 3 ?", None, grammar=text, max_new_tokens=16)
     assert caught.value.code == code
+
+
+def test_a_prompt_that_is_too_long_to_be_followed_is_an_error_or_a_warning(tiny):
+    compiler = GrammarCompiler(tiny, [2])
+    near, prompt = Grammar("acme/spelling", "start: prompt_near"), ask("word " * 101)
+    with pytest.raises(GrammarError, match="500 characters") as caught:
+        compiler.constraint(near, prompt)
+    assert caught.value.code == "grammar_prompt_too_long"
+    hold = compiler.hold("expert", [near], prompt)
+    assert hold.constraint is None
+    assert "500 characters" in hold.warnings[0]
+    assert compiler.hold("expert", [near], [*prompt, *ask("only teh last message counts")]).warnings == ()
 
 
 def test_a_grammar_that_would_crash_the_parser_does_so_elsewhere(engine):

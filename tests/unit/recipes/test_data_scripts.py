@@ -19,8 +19,7 @@ def test_another_seed_gives_other_rows(recipe_name: str, made: dict[str, Rows], 
 
 def test_sizes_and_unique_rows(recipe_name: str, made: dict[str, Rows]) -> None:
     found = made[recipe_name]
-    sizes = {split: len(rows) for split, rows in found.items() if split != "further"}
-    assert sizes == {"train": TRAIN_ROWS[recipe_name], "validation": 200, "test": 400}
+    assert {split: len(rows) for split, rows in found.items()} == {"train": TRAIN_ROWS[recipe_name], "validation": 200, "test": 400}
     for rows in found.values():
         assert all({"id", "prompt", "completion", "kind"} <= set(row) for row in rows)
         assert len({row["id"] for row in rows}) == len({row["prompt"] for row in rows}) == len(rows)

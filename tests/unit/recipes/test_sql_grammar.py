@@ -15,7 +15,7 @@ from expert_kit.inference.grammar import read_grammar
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "sql"
 GRAMMAR = RECIPE / "sql.lark"
-PROMPT = "Schema: hives(id, keeper_id, honey_kg, Tier)\nCREATE TABLE keepers (id INTEGER, name VARCHAR, ORDER)\nWhich hives? 2nd"
+PROMPT = "hives(id, keeper_id, honey_kg, Tier)\nCREATE TABLE keepers (id INTEGER, name VARCHAR, ORDER)\nTier a or b, or like it's é? 2nd"
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def test_a_package_may_carry_it():
         "SELECT hives.Tier, COUNT(*) FROM hives LEFT JOIN keepers ON hives.keeper_id = keepers.id GROUP BY hives.Tier HAVING COUNT(*) > 1",
         "SELECT name FROM keepers WHERE id NOT IN (SELECT keeper_id FROM hives) ORDER BY name ASC LIMIT 3 OFFSET 1",
         "SELECT * FROM hives WHERE Tier IN ( 'a', 'b' ) OR (honey_kg BETWEEN 1 AND 2 AND Tier IS NOT NULL)",
+        "SELECT id FROM hives WHERE Tier BETWEEN '2023-01-01' AND '2023-12-31' OR Tier = 'Tier a'",
         "SELECT DISTINCT Tier FROM hives WHERE honey_kg > (SELECT AVG(honey_kg) FROM hives)",
     ],
 )
@@ -73,7 +74,7 @@ def test_good_queries_are_inside(compiler, answer):
     [
         "SELECT MIN(helices) FROM hives",
         "SELECT tier FROM hives",
-        "SELECT Which FROM hives",
+        "SELECT like FROM hives",
         "SELECT id FROM keeper_id",
         "SELECT keepers.honey_kg FROM keepers",
         "SELECT id FROM hive",
@@ -86,6 +87,9 @@ def test_good_queries_are_inside(compiler, answer):
         "SELECT id FROM hives; DROP TABLE hives",
         "DELETE FROM hives",
         "SELECT id FROM hives WHERE Tier = 'a",
+        "SELECT id FROM hives WHERE Tier = 'c'",
+        "SELECT id FROM hives WHERE Tier = 'it's'",
+        "SELECT id FROM hives WHERE Tier = ' a'",
         "SELECT COUNT(* FROM hives",
         "",
     ],

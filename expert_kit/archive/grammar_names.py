@@ -1,0 +1,115 @@
+"""Terminals and rules of a grammar that each prompt fills: its words, lists, numbers, and runs of words as they are or corrected.
+
+A grammar uses them and does not define them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from expert_kit.archive.grammar_near import MAX_NEAR, has_words, near_rules
+
+PROMPT_WORD: Final = "PROMPT_WORD"
+"""Terminal that a grammar uses and does not define: any word of the prompt."""
+PROMPT_HEAD: Final = "PROMPT_HEAD"
+"""A word of the prompt with a list behind it: ``films`` in ``films(title, year)`` and ``films: title, year``."""
+PROMPT_ITEM: Final = "PROMPT_ITEM"
+"""The first word of an item of such a list."""
+PROMPT_PAIR: Final = "PROMPT_PAIR"
+"""A head, a dot, and an item of its list: ``films.year``."""
+PROMPT_SPAN: Final = "PROMPT_SPAN"
+"""Whole words of the prompt as they stand there side by side, on one line and without quotes, backslashes or spaces around them."""
+PROMPT_NUMBER: Final = "PROMPT_NUMBER"
+"""A number of the prompt, without commas between its thousands: ``1877`` for ``1,877``; any number where there is none."""
+PROMPT_NEAR: Final = "prompt_near"
+"""A rule: words of the newest message side by side, each with no slips or some; see :mod:`expert_kit.archive.grammar_near`."""
+MAX_CHUNKS: Final = 4_096
+"""Words, signs and gaps of a prompt that a span may have."""
+MAX_WORDS: Final = 512
+MAX_WORD: Final = 64
+"""Characters; a longer word of a prompt is none that an answer may have."""
+_WORDS: Final = frozenset((PROMPT_WORD, PROMPT_HEAD, PROMPT_ITEM, PROMPT_PAIR))
+NAMES: Final = (*sorted(_WORDS), PROMPT_SPAN, PROMPT_NUMBER, PROMPT_NEAR)
+"""What a grammar leaves to the prompt."""
+_WHOLE: Final = r'/[^\s\x00-\x1f"\\]([^\x00-\x1f"\\]*[^\s\x00-\x1f"\\])?/'
+_NUMBER: Final = r"/(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?/"
+_ANY: Final = f"(?:{'|'.join(NAMES)})"
+_NAMED: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_ANY}(?![A-Za-z0-9_-])")
+_DEFINED: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_ANY}[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
+
+
+@dataclass(frozen=True)
+class PromptNames:
+    """What a prompt gives to the terminals of a grammar."""
+
+    words: tuple[str, ...]
+    """Letters, digits and underscores, as in ``pairs``."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Heads and items of lists; where there is none, any word is a head and an item."""
+    chunks: tuple[str, ...] = ()
+    """The prompt, cut into words, signs and gaps."""
+    numbers: tuple[str, ...] = ()
+    """As JSON writes them."""
+    newest: str = ""
+    """The newest message."""
+
+
+def uses_prompt_words(text: str) -> bool:
+    """Whether a grammar has to be completed by the words of each prompt."""
+    return _NAMED.search(text) is not None
+
+
+def defines_prompt_words(text: str) -> bool:
+    """Whether a grammar defines what is not its to define."""
+    return _DEFINED.search(text) is not None
+
+
+def lacks_words(text: str, names: PromptNames) -> bool:
+    """Whether a grammar wants something of a prompt that has nothing of the kind."""
+    used = set(_NAMED.findall(text))
+    return (
+        bool(used & _WORDS and not names.words)
+        or (PROMPT_SPAN in used and not "".join(names.chunks).strip())
+        or (PROMPT_NEAR in used and not has_words(names.newest))
+    )
+
+
+def is_too_long(text: str, names: PromptNames) -> bool:
+    """Whether a grammar wants to follow a message that is longer than it can."""
+    return len(names.newest) > MAX_NEAR and PROMPT_NEAR in _NAMED.findall(text)
+
+
+def with_names(text: str, names: PromptNames) -> str:
+    """The grammar with the terminals that it leaves to the prompt; the same one for the same words in another order."""
+    heads, items = ({pair[side] for pair in names.pairs} for side in (0, 1))
+    words = _choice(names.words)
+    defined = {
+        PROMPT_WORD: words,
+        PROMPT_HEAD: _choice(heads) or words,
+        PROMPT_ITEM: _choice(items) or words,
+        PROMPT_PAIR: _choice(f"{head}.{item}" for head, item in names.pairs) or f'({words}) "." ({words})',
+        PROMPT_SPAN: f'{_WHOLE} & %regex {{ "substring_chunks": {json.dumps(names.chunks)} }}',
+        PROMPT_NUMBER: _choice(names.numbers) or _NUMBER,
+    }
+    used = sorted(set(_NAMED.findall(text)))
+    lines = [near_rules(PROMPT_NEAR, names.newest) if name == PROMPT_NEAR else f"{name}: {defined[name]}" for name in used]
+    return "\n".join((text, *lines, ""))
+
+
+def _choice(words: Iterable[str]) -> str:
+    return " | ".join(f'"{word}"' for word in sorted(words))
+
+
+def many_names() -> PromptNames:
+    """As many as a prompt may give, to see what a grammar makes of them."""
+    source = random.Random(0)
+    words = ["w" + "".join(source.choices("abcdefgh_", k=source.randint(3, 24))) + str(at) for at in range(MAX_WORDS)]
+    pairs = [(words[at % 8], word) for at, word in enumerate(words)]
+    chunks = [source.choice(words[: MAX_CHUNKS // 32]) if at % 2 else " " for at in range(MAX_CHUNKS)]
+    newest = " ".join("".join(source.choices("abcdefgh", k=5)) for _ in range(MAX_NEAR))[:MAX_NEAR]
+    return PromptNames(tuple(words), tuple(pairs), tuple(chunks), tuple(map(str, range(MAX_WORDS))), newest)
