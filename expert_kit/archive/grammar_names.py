@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from expert_kit.archive.grammar_near import MAX_NEAR, has_words, near_rules
+from expert_kit.archive.grammar_near import MAX_NEAR, can_follow, has_words, near_rules
 
 PROMPT_WORD: Final = "PROMPT_WORD"
 """Terminal that a grammar uses and does not define: any word of the prompt."""
@@ -30,6 +30,8 @@ PROMPT_NEAR: Final = "prompt_near"
 """A rule: words of the newest message side by side, each with no slips or some; see :mod:`expert_kit.archive.grammar_near`."""
 MAX_CHUNKS: Final = 4_096
 """Words, signs and gaps of a prompt that a span may have."""
+MAX_CHUNK: Final = 32
+"""Characters; a longer word is several chunks."""
 MAX_WORDS: Final = 512
 MAX_WORD: Final = 64
 """Characters; a longer word of a prompt is none that an answer may have."""
@@ -37,10 +39,10 @@ _WORDS: Final = frozenset((PROMPT_WORD, PROMPT_HEAD, PROMPT_ITEM, PROMPT_PAIR))
 NAMES: Final = (*sorted(_WORDS), PROMPT_SPAN, PROMPT_NUMBER, PROMPT_NEAR)
 """What a grammar leaves to the prompt."""
 _WHOLE: Final = r'/[^\s\x00-\x1f"\\]([^\x00-\x1f"\\]*[^\s\x00-\x1f"\\])?/'
-_NUMBER: Final = r"/(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?/"
+_NUMBER: Final = r"/(0|[1-9][0-9]{0,19})(\.[0-9]{1,19})?/"
 _ANY: Final = f"(?:{'|'.join(NAMES)})"
 _NAMED: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_ANY}(?![A-Za-z0-9_-])")
-_DEFINED: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_ANY}[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
+_DEFINED: Final = re.compile(r"(?<![A-Za-z0-9_-])(?:PROMPT_|prompt_near)[A-Za-z0-9_-]*[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ def lacks_words(text: str, names: PromptNames) -> bool:
     )
 
 
-def is_too_long(text: str, names: PromptNames) -> bool:
-    """Whether a grammar wants to follow a message that is longer than it can."""
-    return len(names.newest) > MAX_NEAR and PROMPT_NEAR in _NAMED.findall(text)
+def cannot_follow(text: str, names: PromptNames) -> bool:
+    """Whether a grammar wants to follow a message that it cannot."""
+    return PROMPT_NEAR in _NAMED.findall(text) and not can_follow(names.newest)
 
 
 def with_names(text: str, names: PromptNames) -> str:
@@ -110,6 +112,6 @@ def many_names() -> PromptNames:
     source = random.Random(0)
     words = ["w" + "".join(source.choices("abcdefgh_", k=source.randint(3, 24))) + str(at) for at in range(MAX_WORDS)]
     pairs = [(words[at % 8], word) for at, word in enumerate(words)]
-    chunks = [source.choice(words[: MAX_CHUNKS // 32]) if at % 2 else " " for at in range(MAX_CHUNKS)]
-    newest = " ".join("".join(source.choices("abcdefgh", k=5)) for _ in range(MAX_NEAR))[:MAX_NEAR]
+    chunks = ["".join(source.choices("0123456789abcdef", k=MAX_CHUNK)) for _ in range(MAX_CHUNKS)]
+    newest = " ".join("".join(source.choices("abcdefgh", k=5)) for _ in range(MAX_NEAR // 6))
     return PromptNames(tuple(words), tuple(pairs), tuple(chunks), tuple(map(str, range(MAX_WORDS))), newest)

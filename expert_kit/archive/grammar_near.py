@@ -1,28 +1,36 @@
 """Rules for the words of a text side by side, each as it stands there or a slip away: what a corrected text may be.
 
-A slip is a letter that is missing, too much, another one, or swapped with its neighbour; so many as a word has room for. An apostrophe or
-hyphen may be added, a word written apart, and two words as one.
+A slip is a letter that is missing, too much, another one, or swapped with its neighbour; so many as a word has room for. A first letter may
+change its case, a word be written apart, also with an apostrophe or hyphen, and two words as one.
 
-Source: the states are those of the automaton for Damerau's distance (Schulz and Mihov, 2002), with neighbours swapped at most once.
+The lexer that follows the rules takes the longest match, byte by byte, and never goes back. So no terminal of a word may reach into what
+stands behind it, not even with the first byte of a letter.
+
+Source: the states are those of the automaton for Damerau's distance (Schulz and Mihov, 2002), with no place changed twice.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-MAX_NEAR: Final = 500
+MAX_NEAR: Final = 400
 """Characters of a text that can be followed."""
+_MAX_WORDS: Final = 72
+"""Words of it. All at which a run may have begun are kept in mind, where words are repeated for long."""
 _LONGEST: Final = 24
 """Letters of a word that may have slips."""
 _LONG: Final = 5
 """Letters of a word that may have two slips."""
 _WORD: Final = re.compile("\\w+(?:['\u2019-]\\w+)*")
-_ENDS: Final = 4
-"""Signs behind a word with which a run may end."""
-_SIGNS: Final = {"PROMPT_LETTER": r"/[\p{L}\p{M}]/", "PROMPT_SIGN": "/['\u2019-]/"}
+_SIGNS: Final = 4
+"""Signs before and behind a run that may belong to it."""
+_LETTER_BYTES: Final = frozenset(range(0xC3, 0xE2))
+"""What letters begin with that a slip may add, besides those of ASCII."""
+_TERMINALS: Final = (r"PROMPT_LETTER: /[\p{L}&&[A-Za-z\u00c0-\u1fff]]/", 'PROMPT_BETWEEN: " " | /[\'\u2019-]/')
 
 
 def has_words(text: str) -> bool:
@@ -30,36 +38,51 @@ def has_words(text: str) -> bool:
     return _WORD.search(text) is not None
 
 
+def can_follow(text: str) -> bool:
+    """Whether it is short, and its letters are one character each, and none begins with the same byte as a sign."""
+    letters = {sign.encode()[0] for sign in text if sign.isalnum()} | _LETTER_BYTES
+    short = len(text) <= MAX_NEAR and sum(1 for _ in _WORD.finditer(text)) <= _MAX_WORDS
+    return short and not any(unicodedata.category(sign)[0] == "M" or sign.encode()[0] in letters for sign in text if not sign.isalnum())
+
+
 def near_rules(name: str, text: str) -> str:
     """A rule of this name, and all that it needs, in llguidance's dialect of Lark; the text has a word at least."""
     found = list(_WORD.finditer(text))
     terminals = {word: f"PROMPT_NEAR_{at}" for at, word in enumerate(dict.fromkeys(match[0] for match in found))}
-    lines = [f"{name}: {' | '.join(f'{name}_{at}' for at in range(len(found)))}"]
+    starts, lines = [], []
     for at, match in enumerate(found):
+        before = text[found[at - 1].end() if at else 0 : match.start()]
         gap = text[match.end() : found[at + 1].start() if at + 1 < len(found) else len(text)]
         following = [found[at + 1][0]] if at + 1 < len(found) and "\n" not in gap else []
         more = [_quoted(gap[:end]) for end in _run_ends(gap)] + [f"{_quoted(gap)} {name}_{at + 1}" for _ in following]
-        behind = f" ({' | '.join(more)})?" if more else ""
         alone = " | ".join((terminals[match[0]], *_apart(match[0])))
-        joined = [f"{_quoted(match[0] + word)} ({name}_{at + 1}_behind)?" for word in following if gap == " "]
-        lines += [f"{name}_{at}: {' | '.join((f'({alone}){name}_{at}_behind', *joined))}", f"{name}_{at}_behind: {behind or _quoted('')}"]
-    lines += [f"{sign}: {letters}" for sign, letters in _SIGNS.items()]
-    return "\n".join((*lines, *(line for word, terminal in terminals.items() for line in _terminals(word, terminal))))
+        joined = [f"{_quoted(match[0] + word)} {name}_behind_{at + 1}" for word in following if gap == " "]
+        behind = f"({' | '.join(more)})?" if more else _quoted("")
+        starts += [f"{name}_{at}", *(f"{_quoted(signs)} {name}_{at}" for signs in _signs_before(before))]
+        lines += [f"{name}_{at}: {' | '.join((f'({alone}) {name}_behind_{at}', *joined))}", f"{name}_behind_{at}: {behind}"]
+    states = (line for word, terminal in terminals.items() for line in _terminals(word, terminal))
+    return "\n".join((f"{name}: {' | '.join(starts)}", *lines, *_TERMINALS, *states))
+
+
+def _signs_before(gap: str) -> list[str]:
+    """What may stand before the first word of a run: an opening quote, bracket or currency."""
+    signs = re.split(r"\s", gap)[-1]
+    return [signs] if 0 < len(signs) <= _SIGNS else []
 
 
 def _run_ends(gap: str) -> list[int]:
     """Where a run may end in what stands between two words: behind a sign, on the same line."""
-    return [at + 1 for at, sign in enumerate(gap.partition("\n")[0]) if not sign.isspace()][:_ENDS]
+    return [at + 1 for at, sign in enumerate(gap.partition("\n")[0]) if not sign.isspace()][:_SIGNS]
 
 
 def _apart(word: str) -> Iterator[str]:
-    """The word as two."""
-    return (f'{_quoted(word[:at])} " " {_quoted(word[at:])}' for at in range(1, min(len(word), _LONGEST)))
+    """The word as two, or with a sign in it."""
+    return (f"{_quoted(word[:at])} PROMPT_BETWEEN {_quoted(word[at:])}" for at in range(1, len(word)) if len(word) <= _LONGEST)
 
 
 def _slips(word: str) -> int:
-    """How many a word has room for."""
-    if not 1 < len(word) <= _LONGEST or any(sign.isdigit() or sign == "_" for sign in word):
+    """How many a word has room for; numbers have none."""
+    if not 1 < len(word) <= _LONGEST or not all(sign.isalpha() or sign in "'\u2019-" for sign in word):
         return 0
     return 1 if len(word) < _LONG else 2
 
@@ -69,22 +92,37 @@ def _terminals(word: str, name: str) -> Iterator[str]:
 
     def rest(at: int, slips: int) -> str:
         if not slips:
-            return _quoted(word[at:])
+            return f"{_letter(word, at)} {_quoted(word[at + 1 :])}" if at < len(word) else _quoted("")
         return f"{name}_{at}_{slips}" if at < len(word) else f"PROMPT_LETTER{{0,{slips}}}"
 
-    yield f"{name}: {rest(0, _slips(word))}"
+    last = " PROMPT_LETTER?" if len(word) == 1 and word.isalpha() else ""
+    yield f"{name}: {rest(0, _slips(word))}{last}"
     for slips in range(1, _slips(word) + 1):
-        for at, letter in enumerate(word):
+        for at in range(len(word)):
             ways = [
-                f"{_quoted(letter)} {rest(at + 1, slips)}",
+                f"{_letter(word, at)} {rest(at + 1, slips)}",
                 f"PROMPT_LETTER? {rest(at + 1, slips - 1)}",
                 f"PROMPT_LETTER {rest(at, slips - 1)}",
             ]
-            if at:
-                ways.append(f"PROMPT_SIGN {_quoted(word[at:])}")
-            if word[at + 1 : at + 2] not in ("", letter):
-                ways.append(f"{_quoted(word[at + 1] + letter)} {rest(at + 2, slips - 1)}")
+            if word[at + 1 : at + 2] not in ("", word[at]):
+                ways.append(f"{_swapped(word, at)} {rest(at + 2, slips - 1)}")
             yield f"{name}_{at}_{slips}: {' | '.join(ways)}"
+
+
+def _letter(word: str, at: int) -> str:
+    """A letter, a first one in either case."""
+    return _either(word[at]) if at == 0 else _quoted(word[at])
+
+
+def _swapped(word: str, at: int) -> str:
+    """Two letters the other way round; where the first ones are, either may be the capital."""
+    pair = word[at + 1], word[at]
+    return f"{_either(pair[0])} {_either(pair[1])}" if at == 0 else _quoted("".join(pair))
+
+
+def _either(letter: str) -> str:
+    cases = [letter, *(case for case in (letter.lower(), letter.upper()) if len(case) == 1 and case != letter)]
+    return f"({' | '.join(map(_quoted, cases))})" if len(cases) > 1 else _quoted(letter)
 
 
 def _quoted(text: str) -> str:

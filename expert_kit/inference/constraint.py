@@ -22,7 +22,7 @@ import torch
 from expert_kit.adapters import BaseModel
 from expert_kit.archive.grammar import compile_problem
 from expert_kit.archive.grammar_compile import LIMITS
-from expert_kit.archive.grammar_names import PROMPT_WORD, is_too_long, lacks_words, uses_prompt_words, with_names
+from expert_kit.archive.grammar_names import PROMPT_WORD, cannot_follow, lacks_words, uses_prompt_words, with_names
 from expert_kit.archive.grammar_near import MAX_NEAR
 from expert_kit.errors import ArchiveError, GrammarError
 from expert_kit.inference.grammar import OF_EXPERT, Grammar, UsedGrammar, prompt_names, read_grammar
@@ -37,12 +37,20 @@ _KEPT: Final = 64
 class Constraint:
     """Where one answer stands in its grammar. Not for several threads."""
 
-    def __init__(self, matcher: Any) -> None:
-        self._matcher = matcher
+    def __init__(self, matcher: Any, *, may_give_up: bool = False) -> None:
+        """A new answer's.
+
+        Args:
+            matcher: llguidance's, at its beginning.
+            may_give_up: where the grammar cannot be followed any further, the answer goes on without it instead of failing.
+        """
+        self._matcher, self._may_give_up = matcher, may_give_up
+        self.given_up = ""
+        """Why the answer is not held any more; empty if it is."""
 
     def allows(self, token: int) -> bool:
         """Whether this token may come next; an end token may where the grammar is fulfilled."""
-        return bool(self._matcher.validate_tokens([token]) == 1)
+        return bool(self.given_up) or bool(self._matcher.validate_tokens([token]) == 1)
 
     def allowed(self, size: int) -> torch.Tensor:
         """For every token whether it may come next: (size,) bool.
@@ -50,14 +58,16 @@ class Constraint:
         Raises:
             GrammarError: ``grammar_too_large``, following it takes more than a grammar may; ``grammar_stuck``, no token may.
         """
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        allowed = np.zeros(size, dtype=np.bool_)
-        known = np.unpackbits(bits, bitorder="little")[:size]
-        allowed[: len(known)] = known
-        self._check()
-        if not allowed.any():
-            raise GrammarError("the grammar allows no token of this base here", code="grammar_stuck")
-        return torch.from_numpy(allowed)
+        if not self.given_up:
+            bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+            allowed = np.zeros(size, dtype=np.bool_)
+            known = np.unpackbits(bits, bitorder="little")[:size]
+            allowed[: len(known)] = known
+            self._check()
+            if allowed.any():
+                return torch.from_numpy(allowed)
+            self._give_up(GrammarError("the grammar allows no token of this base here", code="grammar_stuck"))
+        return torch.ones(size, dtype=torch.bool)
 
     def take(self, token: int) -> None:
         """Go on by an allowed token that is no end token.
@@ -65,17 +75,23 @@ class Constraint:
         Raises:
             GrammarError: see :meth:`allowed`.
         """
-        self._matcher.consume_token(token)
-        self._check()
+        if not self.given_up:
+            self._matcher.consume_token(token)
+            self._check()
 
     @property
     def is_complete(self) -> bool:
         """Whether the answer fulfils the grammar and nothing more can come."""
-        return bool(self._matcher.is_stopped() and self._matcher.is_accepting())
+        return not self.given_up and bool(self._matcher.is_stopped() and self._matcher.is_accepting())
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise _too_large(_first_line(self._matcher.get_error()))
+            self._give_up(_too_large(_first_line(self._matcher.get_error())))
+
+    def _give_up(self, error: GrammarError) -> None:
+        if not self._may_give_up:
+            raise error
+        self.given_up = error.message
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,18 @@ class Hold:
     constraint: Constraint | None = None
     used: UsedGrammar | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def in_force(self) -> UsedGrammar | None:
+        """The grammar that the whole answer fulfils, as far as it goes."""
+        return None if self.constraint is not None and self.constraint.given_up else self.used
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The warnings, and why an answer was not held to its end."""
+        if self.in_force == self.used or self.constraint is None or self.used is None:
+            return self.warnings
+        return (*self.warnings, f"the grammar of {self.used.origin} was given up within the answer: {self.constraint.given_up}")
 
 
 FREE: Final = Hold()
@@ -120,17 +148,18 @@ class GrammarCompiler:
             names = ", ".join(sorted(one.origin for one in carried))
             return Hold(warnings=(f"no grammar is in force: {names} have different ones",))
         try:
-            return Hold(self.constraint(carried[0], messages), UsedGrammar(carried[0].origin, carried[0].digest))
+            held = self.constraint(carried[0], messages, may_give_up=True)
+            return Hold(held, UsedGrammar(carried[0].origin, carried[0].digest))
         except GrammarError as error:
             return Hold(warnings=(f"no grammar is in force: {error.message}" + (f"; {error.hint}" if error.hint else ""),))
 
-    def constraint(self, grammar: Grammar, messages: Sequence[Message]) -> Constraint:
-        """A new answer's constraint.
+    def constraint(self, grammar: Grammar, messages: Sequence[Message], *, may_give_up: bool = False) -> Constraint:
+        """A new answer's constraint; ``may_give_up`` as for :class:`Constraint`.
 
         Raises:
             GrammarError: ``grammar_unavailable``, the library does not know the base's tokenizer;
                 ``grammar_invalid``; ``grammar_too_large``; ``grammar_no_words``, it wants words of a prompt that has none;
-                ``grammar_prompt_too_long``, it follows a shorter one.
+                ``grammar_prompt_not_followed``, it follows a shorter one.
         """
         with self._lock:
             _check(grammar)
@@ -140,7 +169,7 @@ class GrammarCompiler:
             self._compiled.move_to_end(text)
             while len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
-            return Constraint(self._compiled[text].deep_copy())
+            return Constraint(self._compiled[text].deep_copy(), may_give_up=may_give_up)
 
     def _compile(self, grammar: Grammar, text: str) -> Any:
         guidance = importlib.import_module("llguidance")
@@ -172,28 +201,31 @@ def _completed(grammar: Grammar, messages: Sequence[Message]) -> str:
     names = prompt_names(messages)
     if lacks_words(grammar.text, names):
         raise GrammarError(f"the grammar of {grammar.origin} wants words of the prompt, which has none", code="grammar_no_words")
-    if is_too_long(grammar.text, names):
+    if cannot_follow(grammar.text, names):
         raise GrammarError(
-            f"the grammar of {grammar.origin} follows a prompt of {MAX_NEAR} characters, and this one has {len(names.newest)}",
-            hint="ask with less text at once",
-            code="grammar_prompt_too_long",
+            f"the grammar of {grammar.origin} cannot follow this prompt: it is long, or has letters or signs that it cannot tell apart",
+            hint=f"ask with {MAX_NEAR} characters or less",
+            code="grammar_prompt_not_followed",
         )
     return with_names(grammar.text, names)
 
 
 def _check(grammar: Grammar) -> None:
     """In a process of its own: what crashes or never ends does so there."""
-    try:
-        problem = _problem(grammar.text)
-    except ArchiveError as error:
-        raise _too_large(grammar.origin) from error
+    problem = _problem(grammar.text)
+    if problem is None:
+        raise _too_large(grammar.origin)
     if problem:
         raise _invalid(grammar, problem)
 
 
 @lru_cache(maxsize=_KEPT)
-def _problem(text: str) -> str:
-    return compile_problem(text)
+def _problem(text: str) -> str | None:
+    """None if it took too long to see; kept like any other answer."""
+    try:
+        return compile_problem(text)
+    except ArchiveError:
+        return None
 
 
 def _too_large(what: str) -> GrammarError:

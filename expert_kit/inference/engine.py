@@ -398,8 +398,8 @@ class ExpertEngine:
             finish_reason="stop" if request.ended else "length",
             usage=Usage(request.prompt_length, len(request.picked), request.reused),
             seed=request.sampler.seed,
-            warnings=(*composition.warnings, *request.hold.warnings, *request.sampler.options.warnings),
-            grammar=request.hold.used,
+            warnings=(*composition.warnings, *request.hold.said, *request.sampler.options.warnings),
+            grammar=request.hold.in_force,
             defaults=request.defaults,
             logprobs=tuple(request.logprobs) if request.sampler.options.logprobs else None,
         )

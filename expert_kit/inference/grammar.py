@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from expert_kit.archive.grammar import MAX_SIZE, text_problem
-from expert_kit.archive.grammar_names import MAX_CHUNKS, MAX_WORD, MAX_WORDS, PromptNames
+from expert_kit.archive.grammar_names import MAX_CHUNK, MAX_CHUNKS, MAX_WORD, MAX_WORDS, PromptNames
 from expert_kit.errors import GrammarError, UsageError
 from expert_kit.inference.prompts import Message
 from expert_kit.names import Digest, sha256_digest
@@ -22,11 +22,15 @@ OF_EXPERT: Final = "expert"
 _WORD: Final = re.compile(r"(?<!\w)[A-Za-z_][A-Za-z0-9_]*+(?!\w)")
 _MARK: Final = re.compile(r"(?<!\w)(?P<head>[A-Za-z_][A-Za-z0-9_]*+)[ \t]*\(|(?P<open>\()|(?P<close>\))|(?P<comma>,)")
 _FIRST: Final = re.compile(r"""\s*(?:["`\[](?P<quoted>[A-Za-z_][A-Za-z0-9_]*+)["`\]]|(?P<bare>[A-Za-z_][A-Za-z0-9_]*+)(?!\w))""")
+_NOTE: Final = re.compile(r"\([^()\n]*\)")
+"""In a line of items, what is said of one: ``keeper_id (references keepers)``."""
 _LINE: Final = re.compile(
     r"(?m)^[ \t*-]*([A-Za-z_][A-Za-z0-9_]*+):[ \t]*([A-Za-z_][A-Za-z0-9_]*+(?:[ \t]*,[ \t]*[A-Za-z_][A-Za-z0-9_]*+)+)[ \t.;]*$"
 )
-_CHUNK: Final = re.compile(r"\w+|\s+|[^\w\s]")
-_NUMBER: Final = re.compile(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15})(?:\.[0-9]{1,9})?(?![0-9])")
+_CHUNK: Final = re.compile(rf"\w{{1,{MAX_CHUNK}}}|\s{{1,{MAX_CHUNK}}}|[^\w\s]")
+_NUMBER: Final = re.compile(
+    rf"(?<![0-9])(?<![0-9]\.)(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,{MAX_WORD}}})(?:\.[0-9]{{1,{MAX_WORD}}})?(?![0-9])"
+)
 _LEAST_ITEMS: Final = 2
 """A list has two items; ``year (integer)`` is none."""
 
@@ -99,9 +103,14 @@ def prompt_names(messages: Sequence[Message]) -> PromptNames:
 
 
 def _numbers(text: str) -> tuple[str, ...]:
-    """Each number once, as JSON writes it; at most ``MAX_WORDS``."""
-    found = (match[0].replace(",", "") for match in _NUMBER.finditer(text))
-    return tuple(islice(dict.fromkeys(re.sub("^0+(?=[0-9])", "", number) for number in found), MAX_WORDS))
+    """Each number once, as JSON writes it, with and without zeros at its end; at most ``MAX_WORDS``."""
+    found: dict[str, None] = {}
+    for match in _NUMBER.finditer(text):
+        number = re.sub("^0+(?=[0-9])", "", match[0].replace(",", ""))
+        found |= dict.fromkeys((number, re.sub(r"\.?0+$", "", number) if "." in number else number))
+        if len(found) >= MAX_WORDS:
+            break
+    return tuple(found)[:MAX_WORDS]
 
 
 def _words(texts: Sequence[str]) -> tuple[str, ...]:
@@ -122,7 +131,7 @@ def _words(texts: Sequence[str]) -> tuple[str, ...]:
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
     """Heads and items of what looks like ``films(title TEXT, year)`` or is a line ``films: title, year``."""
     lists = list(_bracketed(text))
-    lists += [(match[1], re.split(r"[ \t]*,[ \t]*", match[2])) for match in _LINE.finditer(text)]
+    lists += [(match[1], re.split(r"[ \t]*,[ \t]*", match[2])) for match in _LINE.finditer(_NOTE.sub("", text))]
     for head, items in lists:
         short = [item for item in items if len(item) <= MAX_WORD]
         if len(items) >= _LEAST_ITEMS and len(head) <= MAX_WORD:

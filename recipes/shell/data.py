@@ -4,8 +4,7 @@
 
 FOLDER is a checkout of tldr-pages or holds ``tldr-en.jsonl``; without --data it is the one that EXPERT_KIT_TLDR names, which is how
 ``expert-kit train`` is told. Validation and test ask for command lines of training, in words and with values that training never uses.
-``new_commands`` asks for commands that training does not know at all. ``further`` is for further.yaml: the command lines of training,
-asked for in training's words again, with other values.
+``new_commands`` asks for commands that training does not know at all.
 """
 
 from __future__ import annotations
@@ -29,10 +28,7 @@ from tldr_pages import MissingPagesError, read_examples
 
 HERE = Path(__file__).resolve().parent
 FOLDER_VARIABLE = "EXPERT_KIT_TLDR"
-SIZES = {"train": 6_000, "further": 4_000, "validation": 200, "test": 400, "new_commands": 100}
-
-TRAINING = ("train", "further")
-"""Splits of the same lines and words."""
+SIZES = {"train": 6_000, "validation": 200, "test": 400, "new_commands": 100}
 
 
 @cache
@@ -50,7 +46,7 @@ def hand_written() -> frozenset[str]:
 def questions(lines: Lines, split: str, count: int, seed: int) -> list[Row]:
     """The rows of one split; no prompt twice, and every line about as often as every other."""
     rng = random.Random(f"shell/{split}/{seed}")
-    held = split not in TRAINING
+    held = split != "train"
     source = lines.new if split == "new_commands" else lines.known
     found: dict[str, Row] = {}
     tries = 0
@@ -71,14 +67,14 @@ def rows(lines: Lines, split: str, count: int, seed: int) -> list[dict[str, obje
     for number, row in enumerate(questions(lines, split, count, seed)):
         identity = f"shell-{split}-{number:05d}"
         plain: dict[str, object] = {"id": identity, "prompt": row.prompt, "completion": row.code, "kind": row.line.page}
-        if split not in TRAINING:
+        if split != "train":
             plain |= {"group": row.line.page, "options": lines.options.get(row.line.page, {})}
         made.append(plain)
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the five files."""
+    """Write the four files."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data", type=Path, default=os.environ.get(FOLDER_VARIABLE))
     options, rest = parser.parse_known_args(arguments)

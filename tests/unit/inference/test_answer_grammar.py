@@ -99,6 +99,7 @@ def words_of(messages: list[dict[str, str]]) -> tuple[str, ...]:
     [
         ("films(title, year)", "films.title films.year"),
         ("films: title, year", "films.title films.year"),
+        ("films: title, maker_id (references makers), year", "films.title films.maker_id films.year"),
         ("- films: title , year;\nQuestion: which titles, please?", "films.title films.year"),
         ("CREATE TABLE films (\n  id INT,\n  `made by` INT,\n  cost DECIMAL(10, 2)\n)", "films.id films.cost"),
         ('a ("x" INT, [y] INT, b(p, q))', "b.p b.q a.x a.y a.b"),
@@ -121,9 +122,10 @@ def test_lists_without_end_are_read_in_time():
 @pytest.mark.parametrize(
     ("prompt", "numbers"),
     [
-        ("1,877 bottles, 8.50 each, 007, B-12, 45kg and x3", "1877 8.50 7 12 45 3"),
+        ("1,877 bottles, 8.50 each, 007, B-12, 45kg and x3", "1877 8.50 8.5 7 12 45 3"),
         ("12.5. 3,14 1,2345 1.5.2", "12.5 3 14 1 2345 1.5"),
-        ("0 00 0.5 ٣ " + "9" * 16, "0 0.5"),
+        ("0 00 0.5 1.00 ٣ " + "9" * 18, "0 0.5 1.00 1 " + "9" * 18),
+        ("52.5200065912 " + "9" * 65, "52.5200065912"),
         ("none", ""),
     ],
 )
@@ -275,6 +277,8 @@ def test_a_file_is_read_and_named(engine, tmp_path: Path):
         ("start: PROMPT_WORD", "grammar_no_words", "has none"),
         ("start: PROMPT_PAIR", "grammar_no_words", "has none"),
         ('start: PROMPT_SPAN\nPROMPT_SPAN: "x"', "grammar_invalid", "not to be defined"),
+        ('start: prompt_near\nprompt_near_200: "x"', "grammar_invalid", "not to be defined"),
+        ('start: "x"\nPROMPT_LETTER: "x"', "grammar_invalid", "not to be defined"),
         ('start: PROMPT_ITEM\nPROMPT_ITEM: "x"', "grammar_invalid", "not to be defined"),
     ],
 )
@@ -284,16 +288,43 @@ def test_a_bad_grammar_is_a_typed_error(engine, text, code, said):
     assert caught.value.code == code
 
 
-def test_a_prompt_that_is_too_long_to_be_followed_is_an_error_or_a_warning(tiny):
+def test_a_prompt_that_cannot_be_followed_is_an_error_or_a_warning(tiny):
     compiler = GrammarCompiler(tiny, [2])
     near, prompt = Grammar("acme/spelling", "start: prompt_near"), ask("word " * 101)
-    with pytest.raises(GrammarError, match="500 characters") as caught:
+    with pytest.raises(GrammarError, match="cannot follow") as caught:
         compiler.constraint(near, prompt)
-    assert caught.value.code == "grammar_prompt_too_long"
+    assert caught.value.code == "grammar_prompt_not_followed"
     hold = compiler.hold("expert", [near], prompt)
     assert hold.constraint is None
-    assert "500 characters" in hold.warnings[0]
+    assert "cannot follow" in hold.warnings[0]
     assert compiler.hold("expert", [near], [*prompt, *ask("only teh last message counts")]).warnings == ()
+
+
+def test_an_experts_grammar_that_fails_within_an_answer_is_given_up_and_a_warning_says_so(tiny):
+    # Ever more ways to read what was said: too many for the limits of a token after some of them.
+    ambiguous = Grammar("acme/many", 'start: w*\nw: "a" | "aa" | w w\n')
+    compiler = GrammarCompiler(tiny, [2])
+    letter = tiny.tokenizer("a", add_special_tokens=False).input_ids[0]
+    hold = compiler.hold("expert", [ambiguous], ask("hi"))
+    assert hold.constraint is not None
+    for _ in range(5_000):
+        hold.constraint.take(letter)
+        if hold.constraint.given_up:
+            break
+    assert hold.in_force is None
+    assert "acme/many was given up within the answer" in hold.said[0]
+    assert hold.constraint.allows(letter)
+    assert hold.constraint.allowed(tiny.model.config.vocab_size).all()
+    assert not hold.constraint.is_complete
+    strict = compiler.constraint(ambiguous, ask("hi"))
+
+    def go_on() -> None:
+        for _ in range(5_000):
+            strict.take(letter)
+
+    with pytest.raises(GrammarError) as caught:
+        go_on()
+    assert caught.value.code == "grammar_too_large"
 
 
 def test_a_grammar_that_would_crash_the_parser_does_so_elsewhere(engine):

@@ -57,6 +57,7 @@ def test_a_package_may_carry_it():
     [
         "SELECT AVG( honey_kg ) FROM hives",
         "SELECT COUNT( DISTINCT Tier ) FROM hives WHERE honey_kg >= -2.5 AND name LIKE '%it''s é%'",
+        "SELECT hives.* FROM hives",
         "SELECT ROUND(SUM(honey_kg * id) / COUNT(*), 2) FROM hives",
         "SELECT hives.Tier, COUNT(*) FROM hives LEFT JOIN keepers ON hives.keeper_id = keepers.id GROUP BY hives.Tier HAVING COUNT(*) > 1",
         "SELECT name FROM keepers WHERE id NOT IN (SELECT keeper_id FROM hives) ORDER BY name ASC LIMIT 3 OFFSET 1",
@@ -96,3 +97,10 @@ def test_good_queries_are_inside(compiler, answer):
 )
 def test_what_it_must_not_say_is_outside(compiler, answer):
     assert not accepts(compiler, PROMPT, answer)
+
+
+def test_words_of_the_language_are_no_names_in_small_letters_either(compiler):
+    prompt = "events(id, group, order, value)"
+    assert accepts(compiler, prompt, "SELECT value FROM events")
+    assert not accepts(compiler, prompt, "SELECT group FROM events")
+    assert not accepts(compiler, prompt, "SELECT id FROM order")
