@@ -28,7 +28,7 @@ class Composition:
     used: tuple[UsedExpert, ...] = ()
     route: RouteDecision | None = None
     warnings: tuple[str, ...] = ()
-    grammars: tuple[Grammar, ...] = ()
+    grammar: Grammar | None = None
     """Different ones that the experts carry."""
     weights: object | None = None
     """What the base's own weights have to hold for it; see ``BaseWeights``."""
@@ -115,10 +115,8 @@ class Composer:
         # In one order, so that rows with one mix are seen to have it.
         slots = tuple((one.slot, weight) for one, weight in sorted(zip(loaded, weights, strict=True), key=lambda pair: pair[0].digest))
         warnings = (*(warning for one in loaded for warning in one.warnings), *left_out)
-        # Who speaks most has the form: the grammar of one that only helps would turn another's answer into something else.
-        leading = [one for one, weight in zip(loaded, weights, strict=True) if weight == max(weights)]
-        grammars = {one.grammar.digest: one.grammar for one in leading if one.grammar is not None}
-        return Composition(slots, used, route, warnings, tuple(grammars.values()))
+        # Who speaks most has the form, of equals the first: the grammar of one that only helps would spoil another's answer.
+        return Composition(slots, used, route, warnings, loaded[weights.index(max(weights))].grammar if loaded else None)
 
     def hold_all(self, selection: Selection, held: ExitStack, *, may_leave_out: bool) -> Held:
         """Take references, and warnings; where the router chose, what does not fit behind the first may be left out."""

@@ -127,31 +127,28 @@ class GrammarCompiler:
         self._compiled: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def hold(self, wanted: GrammarOption, carried: Sequence[Grammar], messages: Sequence[Message]) -> Hold:
+    def hold(self, wanted: GrammarOption, carried: Grammar | None, messages: Sequence[Message]) -> Hold:
         """What holds the answer to a prompt.
 
         Args:
             wanted: the caller's option. A grammar that the caller gives holds every answer.
-            carried: different grammars of the experts that lead the answer. One holds the answer; where there are several, or it
-                cannot be applied, none does, and a warning says so.
+            carried: the grammar of the expert that leads the answer. Where it cannot be applied, none is, and a warning says so.
             messages: the prompt.
 
         Raises:
             GrammarError: the caller's own grammar cannot be applied; see :meth:`constraint`.
         """
-        if wanted is None or (wanted == OF_EXPERT and not carried):
+        if wanted is None or (wanted == OF_EXPERT and carried is None):
             return FREE
         if wanted != OF_EXPERT:
             given = read_grammar(wanted)
             return Hold(self.constraint(given, messages), UsedGrammar(given.origin, given.digest))
-        if len(carried) > 1:
-            names = ", ".join(sorted(one.origin for one in carried))
-            return Hold(warnings=(f"no grammar is in force: {names} have different ones",))
+        assert carried is not None
         try:
-            held = self.constraint(carried[0], messages, may_give_up=True)
-            return Hold(held, UsedGrammar(carried[0].origin, carried[0].digest))
+            held = self.constraint(carried, messages, may_give_up=True)
         except GrammarError as error:
             return Hold(warnings=(f"no grammar is in force: {error.message}" + (f"; {error.hint}" if error.hint else ""),))
+        return Hold(held, UsedGrammar(carried.origin, carried.digest))
 
     def constraint(self, grammar: Grammar, messages: Sequence[Message], *, may_give_up: bool = False) -> Constraint:
         """A new answer's constraint; ``may_give_up`` as for :class:`Constraint`.

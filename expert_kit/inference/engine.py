@@ -366,7 +366,7 @@ class ExpertEngine:
         # Rows of one batch draw from different numbers, also when one seed is given for all.
         seeded = options if options.seed is None else replace(options, seed=(options.seed + index) % 2**63)
         mix = tuple(sorted((one.digest, one.weight) for one in composition.used))
-        hold = self._grammars.hold(options.grammar, composition.grammars, messages)
+        hold = self._grammars.hold(options.grammar, composition.grammar, messages)
         return Request(
             ids, Sampler(seeded), self.base.tokenizer, self._end_tokens, slots=composition.slots, mix=mix, hold=hold, defaults=defaults,
             weights=composition.weights,

@@ -19,15 +19,20 @@ DIGITS = 'start: "n" D{3} | "none"\nD: "0".."9"\n'
 FORM = "n[0-9]{3}|none"
 
 
-def packed(folder: Path, record: Any, name: str, grammar: str, seed: int = 0) -> Path:
+def packed(folder: Path, record: Any, name: str, grammar: str | None, seed: int = 0) -> Path:
     source = folder / name
     spec = tiny_spec()
     weights = lora_weights(spec, record.linears, seed)
     written = write_source(
-        source, name=f"acme/{name}", base=record.fingerprint.id, spec=spec, weights=weights, extra="grammar: rules/sql.lark\n"
+        source,
+        name=f"acme/{name}",
+        base=record.fingerprint.id,
+        spec=spec,
+        weights=weights,
+        extra="grammar: rules/sql.lark\n" if grammar else "",
     )
     (source / "rules").mkdir()
-    (source / "rules" / "sql.lark").write_text(grammar)
+    (source / "rules" / "sql.lark").write_text(grammar or "")
     return package(written, folder, [record])
 
 
@@ -84,12 +89,17 @@ def test_the_experts_grammar_is_in_force_unless_refused_or_replaced(run, digits,
     assert "held to a grammar" in run("generate", "hi", "-e", digits, *SHORT[:-1]).err
 
 
-def test_two_grammars_in_one_mix_hold_nothing_and_say_so(run, digits, tiny_record, tmp_path: Path):
-    archive = packed(tmp_path, tiny_record, "letters", 'start: "abc"\n', seed=1)
-    assert run("install", archive, "--unsafe-allow-unsigned").code == 0
-    mixed = run("generate", "hi", "-e", digits, "-e", "acme/letters", *SHORT).json
-    assert mixed["grammar"] is None
-    assert "no grammar is in force: acme/digits, acme/letters have different ones" in mixed["warnings"]
+def test_of_two_equal_experts_the_first_one_named_has_the_form(run, digits, tiny_record, tmp_path: Path):
+    for name, grammar in (("letters", 'start: "abc"\n'), ("free", None)):
+        assert run("install", packed(tmp_path, tiny_record, name, grammar, seed=1), "--unsafe-allow-unsigned").code == 0
+    for first, others, origin in (
+        (digits, ["acme/letters"], digits),
+        ("acme/letters", [digits], "acme/letters"),
+        ("acme/free", [digits], None),
+    ):
+        mixed = run("generate", "hi", "-e", first, *(part for other in others for part in ("-e", other)), *SHORT).json
+        assert (mixed["grammar"] or {}).get("origin") == origin
+        assert mixed["warnings"] == []
 
 
 @pytest.mark.parametrize(("weights", "form"), [((0.7, 0.3), FORM), ((0.3, 0.7), "abc")])

@@ -294,10 +294,10 @@ def test_a_prompt_that_cannot_be_followed_is_an_error_or_a_warning(tiny):
     with pytest.raises(GrammarError, match="cannot follow") as caught:
         compiler.constraint(near, prompt)
     assert caught.value.code == "grammar_prompt_not_followed"
-    hold = compiler.hold("expert", [near], prompt)
+    hold = compiler.hold("expert", near, prompt)
     assert hold.constraint is None
     assert "cannot follow" in hold.warnings[0]
-    assert compiler.hold("expert", [near], [*prompt, *ask("only teh last message counts")]).warnings == ()
+    assert compiler.hold("expert", near, [*prompt, *ask("only teh last message counts")]).warnings == ()
 
 
 def test_an_experts_grammar_that_fails_within_an_answer_is_given_up_and_a_warning_says_so(tiny):
@@ -305,7 +305,7 @@ def test_an_experts_grammar_that_fails_within_an_answer_is_given_up_and_a_warnin
     ambiguous = Grammar("acme/many", 'start: w*\nw: "a" | "aa" | w w\n')
     compiler = GrammarCompiler(tiny, [2])
     letter = tiny.tokenizer("a", add_special_tokens=False).input_ids[0]
-    hold = compiler.hold("expert", [ambiguous], ask("hi"))
+    hold = compiler.hold("expert", ambiguous, ask("hi"))
     assert hold.constraint is not None
     for _ in range(5_000):
         hold.constraint.take(letter)
@@ -347,17 +347,14 @@ def test_files_that_cannot_be_read_are_typed_errors(tmp_path: Path):
         SamplingOptions(grammar=3)  # type: ignore[arg-type]
 
 
-def test_one_grammar_of_the_experts_holds_several_do_not(tiny):
+def test_the_experts_grammar_holds_unless_the_caller_gives_another(tiny):
     compiler = GrammarCompiler(tiny, [2])
-    digits, pairs = Grammar("acme/digits", DIGITS), Grammar("acme/pairs", PAIRS)
-    assert compiler.hold("expert", (digits,), ask("hi")).used.origin == "acme/digits"
-    assert compiler.hold("expert", (), ask("hi")).constraint is None
-    assert compiler.hold(None, (digits,), ask("hi")).constraint is None
-    assert compiler.hold(PAIRS, (digits,), ask("hi")).used.origin == "text"
-    both = compiler.hold("expert", (pairs, digits), ask("hi"))
-    assert both.constraint is None
-    assert both.warnings == ("no grammar is in force: acme/digits, acme/pairs have different ones",)
-    broken = compiler.hold("expert", (Grammar("acme/broken", "start: nothing"),), ask("hi"))
+    digits = Grammar("acme/digits", DIGITS)
+    assert compiler.hold("expert", digits, ask("hi")).used.origin == "acme/digits"
+    assert compiler.hold("expert", None, ask("hi")).constraint is None
+    assert compiler.hold(None, digits, ask("hi")).constraint is None
+    assert compiler.hold(PAIRS, digits, ask("hi")).used.origin == "text"
+    broken = compiler.hold("expert", Grammar("acme/broken", "start: nothing"), ask("hi"))
     assert broken.constraint is None
     assert "acme/broken" in broken.warnings[0]
 
