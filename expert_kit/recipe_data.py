@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from expert_kit.whole_file import replace_whole
 
 Row = Mapping[str, Any]
 """At least ``prompt`` and ``completion``, both text."""
+WARNING = "warning: "
+"""How lines on stderr begin that ``expert-kit train``, which runs the script, shows."""
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
@@ -36,7 +39,12 @@ def run_data_script(
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train-rows", type=int, default=sizes["train"])
     options = parser.parse_args(arguments)
+    there = next(path for path in (options.out, *options.out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        parser.error(f"argument --out: {there} is a file, not a folder")
     for split, count in {**sizes, "train": options.train_rows}.items():
         rows = list(make(split, count, options.seed))
+        if len(rows) < count:
+            sys.stderr.write(f"{WARNING}{split} has {len(rows)} rows, not {count}: there are no more\n")
         options.out.mkdir(parents=True, exist_ok=True)
         write_jsonl(options.out / f"{split}.jsonl", rows)

@@ -26,8 +26,9 @@ def replace_whole(path: Path, data: bytes, *, mode: int = 0o600, durable: bool =
     """
     # Not tempfile, whose import costs as much as the start of the whole command line, nor secrets, which brings random and hmac.
     name = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        with os.fdopen(os.open(name, flags, 0o600), "wb") as file:
             file.write(data)
             if durable:
                 file.flush()

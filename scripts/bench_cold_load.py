@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,16 @@ def in_child(work: Callable[[], None], times: int) -> list[float]:
     if child == 0:
         try:
             os.write(writing, json.dumps([timed_ms(work) for _ in range(times)]).encode())
-        finally:
-            os._exit(0)
+        except BaseException:  # noqa: BLE001 - whatever it was, a child must not go on with its parent's work
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         data = pipe.read()
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(f"a child that was to be measured ended with {os.waitstatus_to_exitcode(status)}; what it says stands above")
     times_ms: list[float] = json.loads(data)
     return times_ms
 

@@ -1,7 +1,7 @@
 """Time and size of packing, checking, installing and loading a rank-16 expert, beside tar.gz; and of a registry of very many.
 
 Run alone on an idle machine: python scripts/bench_registry.py [--json]. Needs the base model's record (expert-kit base pull
-smollm2-135m). The expert is made of the two trained ones in experts/, whose ranks of 8 are joined to 16.
+smollm2-135m). The expert is made of `sql` and `calculus` of experts/, whose ranks of 8 are joined to 16.
 
 ``cold_load_ms`` is the first load in a new process that has imported torch and the modules of the side that is measured; its
 peer unpacks a tar.gz of the same files into a new folder and loads them. ``cold_start_load_ms`` counts those imports too,
@@ -171,7 +171,7 @@ def load_cases(bench: Bench, runs: int) -> list[Case]:
     """From an installed expert, and from a tar.gz, to tensors: in new processes, and again in a process that has done it before."""
     command = [sys.executable, str(Path(__file__).with_name("bench_cold_load.py")), str(bench.folder), str(bench.tarball), str(runs)]
     environment = {**with_bytecode(), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     start, start_peer, cold, cold_peer, hot, hot_peer = json.loads(done.stdout)
     ratio = cold_peer / cold
     return [

@@ -99,8 +99,8 @@ def with_typos(text: str, draw: random.Random, slips: int) -> str:
         at = draw.choice(places)
         row = next((row for row in LETTERS if text[at].lower() in row), "etaoin")
         other = draw.choice(row)
-        slips = (text[at + 1] + text[at], text[at + 1], other + text[at : at + 2], other + text[at + 1])
-        text = text[:at] + draw.choice(slips) + text[at + 2 :]
+        forms = (text[at + 1] + text[at], text[at + 1], other + text[at : at + 2], other + text[at + 1])
+        text = text[:at] + draw.choice(forms) + text[at + 2 :]
     return text
 
 

@@ -49,7 +49,8 @@ def main() -> int:
     names = NAMES if options.target == "all" else (options.target,)
     with tempfile.TemporaryDirectory() as scratch:
         corpus = options.corpus or Path(scratch)
-        found = [path for name in names for path in run(name, options.seconds // len(names), corpus, options.crashes)]
+        each = max(1, options.seconds // len(names))  # 0 is no limit to libFuzzer
+        found = [path for name in names for path in run(name, each, corpus, options.crashes)]
     return 1 if found else 0
 
 

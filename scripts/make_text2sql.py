@@ -14,6 +14,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from expert_kit.recipe_data import write_jsonl
 from expert_kit.training import has_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
+EXPERT_KIT = (sys.executable, "-m", "expert_kit")
+"""The one of this interpreter, whatever else is on the path."""
 FOLDS = tuple(map(str, range(10)))
 PUBLISHED = {"restaurants": ("93", "100"), "advising": ("83", "70")}
 """Exact match on the question split, in percent: the template baseline as corrected by its authors, and the sequence-to-sequence model
@@ -79,7 +82,7 @@ def _parts(only: list[str], folds: list[str]) -> Iterator[Part]:
 
 
 def _make(part: Part, options: argparse.Namespace) -> None:
-    folder = options.work.resolve() / part.name
+    folder = _folder(part, options)
     recipe = folder / "recipe"
     if not recipe.exists():
         _write_recipe(part, options.data, folder).rename(recipe)
@@ -87,15 +90,8 @@ def _make(part: Part, options: argparse.Namespace) -> None:
     if known_cell(_file(part, options), key):
         return
     output = folder / "run"
-    command = [
-        "expert-kit",
-        "train",
-        str(recipe),
-        "--output",
-        str(output),
-        *(["--resume"] if has_checkpoint(output) else []),
-    ]
-    subprocess.run(command, check=True)
+    again = ["--resume"] if has_checkpoint(output) else []
+    subprocess.run([*EXPERT_KIT, "train", str(recipe), "--output", str(output), *again], check=True)
     found = json.loads((output / "eval.json").read_text(encoding="utf-8"))
     cell = {"key": key, "scores": {row["suite"]: _counts(row) for row in found["results"] if row["metric"] == "accuracy"}}
     keep_cell(_file(part, options), cell)
@@ -115,7 +111,7 @@ def _write_recipe(part: Part, data: Path, folder: Path) -> Path:
     write_jsonl(folder / "rows.jsonl", found)
     recipe = folder / "unfinished"
     shutil.rmtree(recipe, ignore_errors=True)
-    new = ["expert-kit", "recipe", "new", f"text2sql/{part.name}", "--data", str(folder / "rows.jsonl"), "--prompt", "prompt"]
+    new = [*EXPERT_KIT, "recipe", "new", f"text2sql/{part.name}", "--data", str(folder / "rows.jsonl"), "--prompt", "prompt"]
     new += ["--completion", "sql", "--split", "split", "--license", LICENSES[part.data], "--out", str(recipe)]
     subprocess.run(new, check=True)
     if part.fold is None:
@@ -137,16 +133,25 @@ def _key(recipe: Path) -> str:
     return hashlib.sha256(made + b"".join(path.read_bytes() for path in sorted(recipe.glob("*.jsonl")))).hexdigest()
 
 
+def _folder(part: Part, options: argparse.Namespace) -> Path:
+    return Path(options.work).resolve() / part.name
+
+
 def _file(part: Part, options: argparse.Namespace) -> Path:
     return Path(options.work) / "cells" / f"{part.name}.json"
 
 
+def _known(part: Part, options: argparse.Namespace) -> dict[str, Any] | None:
+    """The score of the recipe as it is now."""
+    recipe = _folder(part, options) / "recipe"
+    return known_cell(_file(part, options), _key(recipe)) if recipe.exists() else None
+
+
 def _table(options: argparse.Namespace) -> str:
-    """Markdown; folds that were not run do not count."""
+    """Markdown; folds that were not run, or whose recipe has changed since, do not count."""
     lines = ["| data | tests | ours, exact | ours, run | template baseline | seq2seq with copying |", f"|---|{'--:|' * 5}"]
     for data in PUBLISHED:
-        files = [_file(part, options) for part in _parts([data], list(FOLDS))]
-        cells = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.is_file()]
+        cells = [cell for part in _parts([data], list(FOLDS)) if (cell := _known(part, options))]
         if cells:
             lines.append(f"| {data} | {' | '.join(_row(data, cells))} |")
     return "\n".join(lines)

@@ -83,10 +83,13 @@ def tables(results: Mapping[str, Mapping[str, Any]], adapters: Mapping[str, str]
         results: entries of ``results.json`` by domain.
         adapters: what the experts are now; a domain that was measured beside others is named below.
     """
-    lines = ["| expert | suite | n | base | expert | best sibling | routed | oracle |", "|---|---|--:|--:|--:|--:|--:|--:|"]
+    heads = ("n", "base", "expert", "routed", "best sibling", "oracle", "routed of oracle")
+    lines = [f"| expert | suite | {' | '.join(heads)} |", "|---|---|" + "--:|" * len(heads)]
     for name, entry in results.items():
         for suite, found in _suites_of(entry):
-            cells = [_percent(found[key]) if key in found else "" for key in ("base", "expert", "best_sibling", "routed", "oracle")]
+            cells = [_percent(found[key]) if key in found else "" for key in ("base", "expert", "routed", "best_sibling", "oracle")]
+            reached = found.get("routed_of_oracle")  # on the rows that the oracle has, which may be fewer
+            cells.append("" if reached is None else f"{100 * reached:.0f} %")
             lines.append(f"| `{name}` | {suite} | {found['n']} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_general(results), *_matrix(results), *_earlier(results, adapters)])
 
@@ -118,15 +121,17 @@ def _matrix(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _earlier(results: Mapping[str, Mapping[str, Any]], adapters: Mapping[str, str]) -> list[str]:
     """Which experts have changed since others' tests were run with them."""
-    lines = []
-    for other, now in adapters.items():
-        if names := [f"`{name}`" for name, entry in results.items() if entry["adapters"].get(other) != now]:
-            lines.append(f"The tests of {', '.join(names)} were run beside an earlier `{other}`, or without it.")
-    return ["", *lines] if lines else []
+    beside: dict[tuple[str, ...], list[str]] = {}
+    for name, entry in results.items():
+        if others := tuple(f"`{other}`" for other, now in adapters.items() if entry["adapters"].get(other) != now):
+            beside.setdefault(others, []).append(f"`{name}`")
+    lines = [f"- the tests of {', '.join(names)}: of {', '.join(others)}." for others, names in beside.items()]
+    return ["", "Run beside other versions than the shipped ones, or without them:", "", *lines] if lines else []
 
 
 def _percent(found: Mapping[str, Any]) -> str:
-    return f"{100 * found['accuracy']:.1f} %"
+    right = round(found["accuracy"] * found["n"])  # the share is rounded already
+    return f"{100 * right / found['n']:.1f} %"
 
 
 def eval_rows(domain: Domain, digests: Mapping[str, str], tokens: int) -> dict[str, Any]:

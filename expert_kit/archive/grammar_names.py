@@ -28,6 +28,8 @@ PROMPT_NUMBER: Final = "PROMPT_NUMBER"
 """A number of the prompt, without commas between its thousands: ``1877`` for ``1,877``; any number where there is none."""
 PROMPT_NEAR: Final = "prompt_near"
 """A rule: words of the newest message side by side, each with no slips or some; see :mod:`expert_kit.archive.grammar_near`."""
+PROMPT_KNOWN: Final = "prompt_known"
+"""A rule: as ``prompt_near``, but a word that is changed becomes one that the base knows, wherever one is near."""
 MAX_CHUNKS: Final = 4_096
 """Words, signs and gaps of a prompt that a span may have."""
 MAX_CHUNK: Final = 32
@@ -36,13 +38,14 @@ MAX_WORDS: Final = 512
 MAX_WORD: Final = 64
 """Characters; a longer word of a prompt is none that an answer may have."""
 _WORDS: Final = frozenset((PROMPT_WORD, PROMPT_HEAD, PROMPT_ITEM, PROMPT_PAIR))
-NAMES: Final = (*sorted(_WORDS), PROMPT_SPAN, PROMPT_NUMBER, PROMPT_NEAR)
+_RUNS: Final = frozenset((PROMPT_NEAR, PROMPT_KNOWN))
+NAMES: Final = (*sorted(_WORDS), PROMPT_SPAN, PROMPT_NUMBER, *sorted(_RUNS))
 """What a grammar leaves to the prompt."""
 _WHOLE: Final = r'/[^\s\x00-\x1f"\\]([^\x00-\x1f"\\]*[^\s\x00-\x1f"\\])?/'
 _NUMBER: Final = r"/(0|[1-9][0-9]{0,19})(\.[0-9]{1,19})?/"
 _ANY: Final = f"(?:{'|'.join(NAMES)})"
 _NAMED: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_ANY}(?![A-Za-z0-9_-])")
-_DEFINED: Final = re.compile(r"(?<![A-Za-z0-9_-])(?:PROMPT_|prompt_near)[A-Za-z0-9_-]*[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
+_DEFINED: Final = re.compile(r"(?<![A-Za-z0-9_-])(?:PROMPT_|prompt_near|prompt_known)[A-Za-z0-9_-]*[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,18 @@ class PromptNames:
     """As JSON writes them."""
     newest: str = ""
     """The newest message."""
+    meant: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of words of it: what they may become for ``prompt_known``."""
 
 
 def uses_prompt_words(text: str) -> bool:
     """Whether a grammar has to be completed by the words of each prompt."""
     return _NAMED.search(text) is not None
+
+
+def uses_known_words(text: str) -> bool:
+    """Whether it wants to be told which words a prompt's may have meant."""
+    return PROMPT_KNOWN in _NAMED.findall(text)
 
 
 def defines_prompt_words(text: str) -> bool:
@@ -77,13 +87,13 @@ def lacks_words(text: str, names: PromptNames) -> bool:
     return (
         bool(used & _WORDS and not names.words)
         or (PROMPT_SPAN in used and not "".join(names.chunks).strip())
-        or (PROMPT_NEAR in used and not has_words(names.newest))
+        or bool(used & _RUNS and not has_words(names.newest))
     )
 
 
 def cannot_follow(text: str, names: PromptNames) -> bool:
     """Whether a grammar wants to follow a message that it cannot."""
-    return PROMPT_NEAR in _NAMED.findall(text) and not can_follow(names.newest)
+    return bool(_RUNS & set(_NAMED.findall(text))) and not can_follow(names.newest)
 
 
 def with_names(text: str, names: PromptNames) -> str:
@@ -98,8 +108,9 @@ def with_names(text: str, names: PromptNames) -> str:
         PROMPT_SPAN: f'{_WHOLE} & %regex {{ "substring_chunks": {json.dumps(names.chunks)} }}',
         PROMPT_NUMBER: _choice(names.numbers) or _NUMBER,
     }
+    meant = {PROMPT_KNOWN: dict(names.meant)}
     used = sorted(set(_NAMED.findall(text)))
-    lines = [near_rules(PROMPT_NEAR, names.newest) if name == PROMPT_NEAR else f"{name}: {defined[name]}" for name in used]
+    lines = [near_rules(name, names.newest, meant.get(name, {})) if name in _RUNS else f"{name}: {defined[name]}" for name in used]
     return "\n".join((text, *lines, ""))
 
 

@@ -3,6 +3,9 @@
 A slip is a letter that is missing, too much, another one, or swapped with its neighbour; so many as a word has room for. A first letter may
 change its case, a word be written apart, also with an apostrophe or hyphen, and two words as one.
 
+Where it is known which words a mistyped one may have meant, it becomes one of these and nothing else. That is for the sake of the model,
+which writes token by token: it begins "nearoudn" for "aroudn" because there is a word "near", and then there is no way back.
+
 The lexer that follows the rules takes the longest match, byte by byte, and never goes back. So no terminal of a word may reach into what
 stands behind it, not even with the first byte of a letter.
 
@@ -14,7 +17,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 MAX_NEAR: Final = 400
@@ -30,7 +34,8 @@ _SIGNS: Final = 4
 """Signs before and behind a run that may belong to it."""
 _LETTER_BYTES: Final = frozenset(range(0xC3, 0xE2))
 """What letters begin with that a slip may add, besides those of ASCII."""
-_TERMINALS: Final = (r"PROMPT_LETTER: /[\p{L}&&[A-Za-z\u00c0-\u1fff]]/", 'PROMPT_BETWEEN: " " | /[\'\u2019-]/')
+_LETTER: Final = r"/[\p{L}&&[A-Za-z\u00c0-\u1fff]]/"
+_BETWEEN: Final = '" " | /[\'\u2019-]/'
 
 
 def has_words(text: str) -> bool:
@@ -45,23 +50,37 @@ def can_follow(text: str) -> bool:
     return short and not any(unicodedata.category(sign)[0] == "M" or sign.encode()[0] in letters for sign in text if not sign.isalnum())
 
 
-def near_rules(name: str, text: str) -> str:
-    """A rule of this name, and all that it needs, in llguidance's dialect of Lark; the text has a word at least."""
+def words_with_slips(text: str) -> tuple[str, ...]:
+    """The words of a text that may become others, each once."""
+    return tuple(dict.fromkeys(match[0] for match in _WORD.finditer(text) if slips_of(match[0])))
+
+
+def near_rules(name: str, text: str, meant: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+    """A rule and all that it needs, in llguidance's dialect of Lark.
+
+    Args:
+        name: the rule's, in small letters; all else begins with it.
+        text: it has a word at least.
+        meant: of some words what they may become, in small letters; a word that is not among them becomes whatever is near.
+    """
     found = list(_WORD.finditer(text))
-    terminals = {word: f"PROMPT_NEAR_{at}" for at, word in enumerate(dict.fromkeys(match[0] for match in found))}
+    terminals = {word: f"{name.upper()}_{at}" for at, word in enumerate(dict.fromkeys(match[0] for match in found))}
     starts, lines = [], []
     for at, match in enumerate(found):
         before = text[found[at - 1].end() if at else 0 : match.start()]
         gap = text[match.end() : found[at + 1].start() if at + 1 < len(found) else len(text)]
         following = [found[at + 1][0]] if at + 1 < len(found) and "\n" not in gap else []
         more = [_quoted(gap[:end]) for end in _run_ends(gap)] + [f"{_quoted(gap)} {name}_{at + 1}" for _ in following]
-        alone = " | ".join((terminals[match[0]], *_apart(match[0])))
+        apart = () if match[0] in meant else _apart(match[0], f"{name.upper()}_BETWEEN")
+        alone = " | ".join((terminals[match[0]], *apart))
         joined = [f"{_quoted(match[0] + word)} {name}_behind_{at + 1}" for word in following if gap == " "]
         behind = f"({' | '.join(more)})?" if more else _quoted("")
         starts += [f"{name}_{at}", *(f"{_quoted(signs)} {name}_{at}" for signs in _signs_before(before))]
         lines += [f"{name}_{at}: {' | '.join((f'({alone}) {name}_behind_{at}', *joined))}", f"{name}_behind_{at}: {behind}"]
-    states = (line for word, terminal in terminals.items() for line in _terminals(word, terminal))
-    return "\n".join((f"{name}: {' | '.join(starts)}", *lines, *_TERMINALS, *states))
+    letter = f"{name.upper()}_LETTER"
+    for word, terminal in terminals.items():
+        lines += [_one_of(word, meant[word], terminal)] if word in meant else _terminals(word, terminal, letter)
+    return "\n".join((f"{name}: {' | '.join(starts)}", *lines, f"{letter}: {_LETTER}", f"{name.upper()}_BETWEEN: {_BETWEEN}"))
 
 
 def _signs_before(gap: str) -> list[str]:
@@ -75,34 +94,41 @@ def _run_ends(gap: str) -> list[int]:
     return [at + 1 for at, sign in enumerate(gap.partition("\n")[0]) if not sign.isspace()][:_SIGNS]
 
 
-def _apart(word: str) -> Iterator[str]:
+def _apart(word: str, between: str) -> Iterator[str]:
     """The word as two, or with a sign in it."""
-    return (f"{_quoted(word[:at])} PROMPT_BETWEEN {_quoted(word[at:])}" for at in range(1, len(word)) if len(word) <= _LONGEST)
+    return (f"{_quoted(word[:at])} {between} {_quoted(word[at:])}" for at in range(1, len(word)) if len(word) <= _LONGEST)
 
 
-def _slips(word: str) -> int:
+def slips_of(word: str) -> int:
     """How many a word has room for; numbers have none."""
     if not 1 < len(word) <= _LONGEST or not all(sign.isalpha() or sign in "'\u2019-" for sign in word):
         return 0
     return 1 if len(word) < _LONG else 2
 
 
-def _terminals(word: str, name: str) -> Iterator[str]:
+def _one_of(word: str, others: Sequence[str], name: str) -> str:
+    """The terminal of a word that is left as it is or becomes one of these."""
+    cased = (other.upper() if word.isupper() else other for other in others)
+    ways = (_quoted(other) if word.isupper() else f"{_either(other[0])} {_quoted(other[1:])}" for other in cased)
+    return f"{name}: {' | '.join((f'{_either(word[0])} {_quoted(word[1:])}', *ways))}"
+
+
+def _terminals(word: str, name: str, letter: str) -> Iterator[str]:
     """The terminal of a word, and one for each place in it and number of slips that are left."""
 
     def rest(at: int, slips: int) -> str:
         if not slips:
             return f"{_letter(word, at)} {_quoted(word[at + 1 :])}" if at < len(word) else _quoted("")
-        return f"{name}_{at}_{slips}" if at < len(word) else f"PROMPT_LETTER{{0,{slips}}}"
+        return f"{name}_{at}_{slips}" if at < len(word) else f"{letter}{{0,{slips}}}"
 
-    last = " PROMPT_LETTER?" if len(word) == 1 and word.isalpha() else ""
-    yield f"{name}: {rest(0, _slips(word))}{last}"
-    for slips in range(1, _slips(word) + 1):
+    last = f" {letter}?" if len(word) == 1 and word.isalpha() else ""
+    yield f"{name}: {rest(0, slips_of(word))}{last}"
+    for slips in range(1, slips_of(word) + 1):
         for at in range(len(word)):
             ways = [
                 f"{_letter(word, at)} {rest(at + 1, slips)}",
-                f"PROMPT_LETTER? {rest(at + 1, slips - 1)}",
-                f"PROMPT_LETTER {rest(at, slips - 1)}",
+                f"{letter}? {rest(at + 1, slips - 1)}",
+                f"{letter} {rest(at, slips - 1)}",
             ]
             if word[at + 1 : at + 2] not in ("", word[at]):
                 ways.append(f"{_swapped(word, at)} {rest(at + 2, slips - 1)}")

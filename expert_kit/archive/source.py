@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from expert_kit.archive.licenses import KnownLicense
 from expert_kit.errors import ManifestError
@@ -31,7 +32,14 @@ from expert_kit.names import printable
 SOURCE_NAME = "expert.yaml"
 MAX_SOURCE_SIZE = 1 << 20
 _PPM = 1_000_000
-_Fraction = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+
+
+def _number_of_json(value: Any) -> Any:
+    """A report may be JSON, in which 5e-05 is a number; to YAML 1.1, which wants a point in it, that is text."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]+[eE][-+]?[0-9]+", value) else value
+
+
+_Fraction = Annotated[float, BeforeValidator(_number_of_json), Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -270,7 +278,7 @@ def _read_yaml(path: Path) -> Any:
         raise _invalid(path, [f"larger than {MAX_SOURCE_SIZE} bytes"])
     try:
         return yaml.load(data.decode("utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:  # PyYAML's own, as of !!bool maybe
         raise _invalid(path, [f"not YAML: {error}"]) from error
 
 

@@ -79,9 +79,12 @@ def _of_report(path: Path | None, data: list[str]) -> dict[str, Any]:
 def _digests(data: list[str]) -> Iterator[tuple[str, str]]:
     from expert_kit.names import sha256_digest
 
+    hint = "write it like --data gsm8k=test.jsonl"
     for text in data:
         suite, _, file = text.partition("=")
+        if not suite or not file:
+            raise UsageError(f"--data {text} is not SUITE=FILE", hint=hint, code="data_file")
         try:
             yield suite, sha256_digest(Path(file).read_bytes())
         except OSError as error:
-            raise UsageError(f"--data {text}: {error.strerror}", hint="write it like --data gsm8k=test.jsonl", code="data_file") from error
+            raise UsageError(f"--data {text}: {error.strerror}", hint=hint, code="data_file") from error

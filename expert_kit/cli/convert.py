@@ -42,7 +42,7 @@ def convert(
     from expert_kit.archive.importer import Description
     from expert_kit.archive.importer import convert as import_adapter
     from expert_kit.base_models import BaseStore
-    from expert_kit.cli.package import make_folder
+    from expert_kit.cli.package import FOLDER_OR_ARCHIVE, make_folder
     from expert_kit.registry import bases_dir
 
     fields = {"name": name, "version": version, "license": license, "summary": summary}
@@ -50,7 +50,7 @@ def convert(
     description = Description.of({**fields, "tags": tuple(tag or ())})
     signer = _attester(key, passphrase_file)
     if out.suffix != ".expert":
-        make_folder(out)
+        make_folder(out, hint=FOLDER_OR_ARCHIVE)
     record = BaseStore(bases_dir()).get(str(base)).record
     done = import_adapter(source, out, description, record, probes=None if no_probe else Probing())
     identity = _attest(done, signer)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +17,10 @@ from expert_kit.cli.options import Json
 from expert_kit.cli.output import emit, emit_json, emit_path, emit_table, note, write_whole, writing
 from expert_kit.errors import DataError, UsageError
 from expert_kit.names import printable
+from expert_kit.whole_file import replace_whole
 
 if TYPE_CHECKING:
-    from expert_kit.curation import Finding
+    from expert_kit.curation import DataRow, Finding
 
 dataset = LeanTyper(help="Check, measure, clean and split rows of prompts and completions.", no_args_is_help=True)
 Rows = Annotated[Path, typer.Argument(help='JSON lines {"prompt": ..., "completion": ...}.', show_default=False)]
@@ -40,9 +42,10 @@ def check(
     if syntax is not None and syntax not in SYNTAXES:
         raise UsageError(f"unknown syntax {printable(syntax)}", hint=f"known: {', '.join(SYNTAXES)}", code="syntax_unknown")
     rows = read_data(file)
+    prompts = {held: _held_out(held) for held in against or []}
     found = [(file, one) for one in check_rows(rows, syntax)]
-    for held in against or []:
-        found += [(held, one) for one in leaks(rows, read_data(held))]
+    for held, held_rows in prompts.items():
+        found += [(held, one) for one in leaks(rows, held_rows)]
     if json:
         emit_json([{**asdict(one), "against": None if held == file else str(held)} for held, one in found])
     else:
@@ -86,9 +89,8 @@ def dedup(
     from expert_kit.curation import check_rows, read_good_data
 
     rows = read_good_data(file)
-    codes = {"repeated", *(["nearly_repeated"] if near else [])}
-    found = check_rows(rows)
-    taken = {one.line: one for one in found if one.code in codes}
+    found = check_rows(rows, near=near)
+    taken = {one.line: one for one in found if one.code in {"repeated", "nearly_repeated"}}
     contradicted = [one.line for one in found if one.code == "contradicted"]
     write_whole(out, "".join(f"{row.text}\n" for row in rows if row.line not in taken))
     if json:
@@ -121,8 +123,7 @@ def split(
     if there := [name for name in names if (out / name).exists()]:
         raise UsageError(f"{printable(str(out))} has {', '.join(there)} already", hint="choose another --out", code="folder_exists")
     parts = split_data(rows, dict(zip(_PARTS, (validation, test), strict=True)), stratify, exact=exact)
-    for name, found in parts.items():
-        write_whole(out / f"{name}.jsonl", "".join(f"{row.text}\n" for row in found))
+    _write_parts(out, parts)
     counts = {name: len(found) for name, found in parts.items()}
     if json:
         emit_json({"out": str(out), **counts})
@@ -132,6 +133,36 @@ def split(
 
 
 dataset.command(epilog="Example: expert-kit dataset difficulty train.jsonl --out scored.jsonl")(difficulty)
+
+
+def _held_out(file: Path) -> list[DataRow]:
+    """The rows of a held-out file: one that cannot be compared with must not look like one without leaks.
+
+    Raises:
+        DataError: ``table_unreadable``, ``table_malformed``, ``dataset_empty``.
+    """
+    from expert_kit.curation import read_good_data
+
+    rows = read_good_data(file)
+    if not rows:
+        raise DataError(f"{printable(str(file))} has no rows", hint="name a file with rows after --against", code="dataset_empty")
+    return rows
+
+
+def _write_parts(out: Path, parts: Mapping[str, Sequence[DataRow]]) -> None:
+    """All of the files or none."""
+    staging = out / ".split.part"
+    try:
+        with writing(out):
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir(parents=True)
+            for name, rows in parts.items():
+                text = "".join(f"{row.text}\n" for row in rows)
+                replace_whole(staging / f"{name}.jsonl", text.encode(), mode=0o644)
+            for name in parts:
+                (staging / f"{name}.jsonl").rename(out / f"{name}.jsonl")
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _show(file: Path, found: Sequence[tuple[Path, Finding]]) -> None:

@@ -58,12 +58,17 @@ def difficulty(
     worst = sorted(zip(found, rows, strict=True), key=lambda pair: -pair[0].score)[:hardest]
     figures = _figures(found)
     if json:
-        emit_json({**figures, "expert": expert, "base": base, "hardest": [{**asdict(one), "score": one.score} for one, _ in worst]})
+        written = {"out": str(out)} if out is not None else {}
+        listed = [{**asdict(one), "score": one.score} for one, _ in worst]
+        emit_json({**figures, "expert": expert, "base": base, "hardest": listed, **written})
     elif worst:
         head = ["line", "difficulty", "loss", "without prompt", "tokens", "prompt"]
         emit_table(head, [[str(one.line), f"{one.score:.2f}", f"{one.loss:.3f}", f"{one.alone:.3f}", str(one.tokens), _short(row.prompt)]
                           for one, row in worst])  # fmt: skip
+    # Behind the numbers: a place that cannot be written must not cost them.
     _write(rows, found, out, plot)
+    if out is not None and not json:
+        emit_path(out)
     note("{rows} rows: median {median:.2f}, 95th percentile {p95:.2f}; {misleading} above 1".format(**figures))
 
 
@@ -80,7 +85,6 @@ def _write(rows: Sequence[DataRow], found: Sequence[Difficulty], out: Path | Non
         scored = [{**jsonlib.loads(row.text), "difficulty": round(one.score, 4), "loss": round(one.loss, 4)}
                   for row, one in zip(rows, found, strict=True)]  # fmt: skip
         write_whole(out, "".join(jsonlib.dumps(row, ensure_ascii=False) + "\n" for row in scored))
-        emit_path(out)
     if plot is not None:
         from expert_kit.evaluation.chart import draw_difficulties
 

@@ -108,10 +108,10 @@ def evaluate(
         raise UsageError(message, hint="single answers go to --cases FILE; --experts takes mix:A+B", code="eval_incomplete")
     if target is None or recipe is None:
         raise UsageError("nothing to evaluate", hint="name an expert and --recipe, or --matrix NAME=RECIPE", code="eval_incomplete")
+    choices = _choices(experts, routed, target)
     loaded, suites = open_tests(recipe)
     if report is not None:
         make_folder(report, "--report")
-    choices = _choices(experts, routed, target)
     with open_engine(loaded.model_name_or_path, device=device, dtype=dtype, quantization=quantization) as engine:
         about = facts_of(engine, target, choices[target], recipe) if report is not None else None
         general = [] if no_general_text else run_general_text(engine, choices, general_text, limit=limit)
@@ -130,8 +130,20 @@ def evaluate(
 
 
 def _choices(experts: list[str] | None, routed: bool, target: str) -> dict[str, str | Path | None]:
+    """What is compared, by how it was written; a folder that is none of an adapter is refused before a base is loaded.
+
+    Raises:
+        UsageError: ``adapter_folder``; see :func:`read_choice`.
+    """
+    from expert_kit.inference.experts import read_adapter_file
+
     compared = [*(experts or ["base"]), *(["auto"] if routed else []), target]
-    return {text: read_choice(text) for text in dict.fromkeys(compared)}
+    choices = {text: read_choice(text) for text in dict.fromkeys(compared)}
+    for folder in choices.values():
+        if isinstance(folder, Path):
+            for name in ("adapter_config.json", "adapter_model.safetensors"):
+                read_adapter_file(folder / name)
+    return choices
 
 
 def _lines(scores: list[Score]) -> str:

@@ -30,19 +30,24 @@ def read_domains(pairs: list[str]) -> list[Domain]:
     """``ns/name=RECIPE`` pairs; missing generated tests are made.
 
     Raises:
-        UsageError: ``matrix_malformed``, ``matrix_bases``. RecipeError: see ``load_recipe``.
+        UsageError: ``matrix_malformed``, ``matrix_twice``, ``matrix_bases``. RecipeError: see ``load_recipe``.
     """
-    domains = []
+    named: dict[str, str] = {}
     for pair in pairs:
         name, _, folder = pair.partition("=")
         if not name or not folder:
             hint = "write NAME=RECIPE, such as expert-kit/sql=recipes/sql"
             raise UsageError(f"--matrix {printable(pair)}", hint=hint, code="matrix_malformed")
-        recipe, suites = open_tests(Path(folder))
-        domains.append(Domain(str(ExpertRef.parse(name)), suites, recipe.model_name_or_path))
+        expert = str(ExpertRef.parse(name))
+        if expert in named:
+            message = f"--matrix names {expert} twice"
+            raise UsageError(message, hint="name each expert once, with the recipe whose tests are its own", code="matrix_twice")
+        named[expert] = folder
+    opened = {expert: open_tests(Path(folder)) for expert, folder in named.items()}
+    domains = [Domain(expert, suites, recipe.model_name_or_path) for expert, (recipe, suites) in opened.items()]
     bases = sorted({domain.base for domain in domains})
-    if len(bases) > 1 or len({domain.expert for domain in domains}) < len(domains):
-        message = "a matrix has experts of one base model, each once; these recipes name " + ", ".join(map(printable, bases))
+    if len(bases) > 1:
+        message = "a matrix has experts of one base model; these recipes name " + ", ".join(map(printable, bases))
         raise UsageError(message, hint="run eval --matrix once for each base model", code="matrix_bases")
     return domains
 

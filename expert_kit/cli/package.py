@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from expert_kit.archive import ManifestSource, Probe
     from expert_kit.manifest import EvalResult, Manifest
 
+FOLDER_OR_ARCHIVE: Final = "name a folder that can be made, or end the name in .expert"
 _DTYPES: Final = {"bf16": "BF16", "bfloat16": "BF16"}
 
 
@@ -56,7 +57,7 @@ def package(
     if report is not None:
         loaded = _reported(loaded, report)
     if out.suffix != ".expert":
-        make_folder(out)
+        make_folder(out, hint=FOLDER_OR_ARCHIVE)
     records = BaseStore(bases_dir()).records()
     gate = check_gate(loaded, matrix, allow_worse=allow_worse)
     results = [*gate, *(_evaluate(loaded, recipe, limit) if recipe is not None else [])]
@@ -148,10 +149,14 @@ def _evaluate(source: ManifestSource, recipe: Path, limit: int | None) -> list[E
     return measure_conversion(source, recipe, limit)
 
 
-def make_folder(out: Path, option: str = "--out") -> None:
-    """Make the folder of an option, where it is not the name of a file."""
+def make_folder(out: Path, option: str = "--out", hint: str = "name a folder that can be made") -> None:
+    """Make the folder of an option.
+
+    Raises:
+        UsageError: ``out_invalid``, with the hint.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"{option} {printable(str(out))} is neither a folder nor the name of an .expert file"
-        raise UsageError(message, hint="name a folder that can be made, or end the name in .expert", code="out_invalid") from error
+        message = f"{option} {printable(str(out))} is no folder, and none can be made there: {error.strerror}"
+        raise UsageError(message, hint=hint, code="out_invalid") from error

@@ -48,6 +48,7 @@ def new(
 ) -> None:
     """Write a recipe for your own rows, ready to train, test and package."""
     quiet_libraries()
+    from expert_kit.base_models import base_id_of
     from expert_kit.evaluation import task as known_task
     from expert_kit.training import (
         Plan,
@@ -56,12 +57,16 @@ def new(
         contradictions,
         given_parts,
         make_rows,
+        over_caps,
         read_table,
         shared_prompts,
         split_rows,
     )
 
-    _check(name, license)
+    origin = Path(data).name
+    summary = summary or f"Answers as the rows of {printable(origin)} do."
+    _check(name, license, summary)
+    base_id = base_id_of(base)  # packages name bases so
     known_task(task)
     folder = out or Path("recipes") / name.rpartition("/")[2]
     if folder.exists():
@@ -75,28 +80,31 @@ def new(
         made = {name: make_rows(part, columns) for name, part in given_parts(records, split).items()}
         splits, repeated = Splits(**{name: found for name, (found, _) in made.items()}), sum(count for _, count in made.values())
         rows = [*splits.train, *splits.validation, *splits.test]
-    origin = Path(data).name
-    plan = Plan(name, folder.as_posix(), origin, base, task, license, summary or f"Answers as the rows of {printable(origin)} do.")
-    _write(folder, plan, splits)
+    _write(folder, Plan(name, folder.as_posix(), origin, base_id, task, license, summary), splits)
     counts = {"train": len(splits.train), "validation": len(splits.validation), "test": len(splits.test), "repeated": repeated}
     counts["contradicting"] = contradictions(rows)
+    too_long = over_caps(rows)
     if json:
-        emit_json({"folder": str(folder), "prompt": columns.prompt, "completion": columns.completion, **counts})
+        emit_json({"folder": str(folder), "prompt": columns.prompt, "completion": columns.completion, **counts, "too_long": too_long})
         return
     emit_path(folder)
     note(printable(f"prompt: {columns.prompt}; answer: {columns.completion}"))
     note(", ".join(f"{count} {what}" for what, count in counts.items()) + " rows")
     if counts["contradicting"]:
         note("warning: some prompts have several completions, of which a test takes one; see: expert-kit dataset check")
+    if too_long:
+        limits = "max_new_tokens or max_length in recipe.yaml"
+        note(f"warning: {too_long} rows may be longer than {limits}: no answer passes such a test, or training leaves the row out")
     if leaked := shared_prompts(splits):
         note(f"warning: {leaked} held-out prompts are training prompts too")
     note(f"next: expert-kit train {printable(str(folder))} --package dist --sign KEY")
 
 
-def _check(name: str, license: str) -> None:
+def _check(name: str, license: str, summary: str) -> None:
     from pydantic import TypeAdapter, ValidationError
 
     from expert_kit.archive import KnownLicense
+    from expert_kit.manifest import Text
 
     if ExpertRef.parse(name).version is not None:
         raise UsageError(f"{name}: the first version of a recipe's expert is 0.1.0", hint="leave out @VERSION", code="version_unexpected")
@@ -106,6 +114,11 @@ def _check(name: str, license: str) -> None:
         message = f"--license {printable(license)} is no SPDX expression of licences that SPDX lists"
         hint = "write it as in MIT, Apache-2.0 or CC-BY-4.0; one of your own is LicenseRef-NAME"
         raise UsageError(message, hint=hint, code="license_invalid") from error
+    try:
+        TypeAdapter(Text).validate_python(summary)
+    except ValidationError as error:
+        message = f"--summary has {len(summary)} characters, more than an archive takes: {error.errors()[0]['msg']}"
+        raise UsageError(message, hint="say it shorter; the card, expert/README.md, takes any length", code="summary_invalid") from error
 
 
 def _write(folder: Path, plan: Plan, splits: Splits) -> None:

@@ -75,8 +75,9 @@ def _installed(engine: ExpertEngine, label: str) -> dict[str, Any]:
 def _of_folder(folder: Path) -> dict[str, Any]:
     """From the adapter's configuration, and from the source of an expert if the folder is part of one."""
     from expert_kit.archive import load_source, parse_examples, spec_of_config
+    from expert_kit.inference.experts import read_adapter_file
 
-    found: dict[str, Any] = {"adapter": _adapter(spec_of_config((folder / "adapter_config.json").read_bytes(), "F32"))}
+    found: dict[str, Any] = {"adapter": _adapter(spec_of_config(read_adapter_file(folder / "adapter_config.json"), "F32"))}
     if not (folder.parent / "expert.yaml").is_file():
         return found
     try:

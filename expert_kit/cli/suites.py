@@ -17,21 +17,26 @@ if TYPE_CHECKING:
     from expert_kit.training import Recipe
 
 
+RECIPE_FILE = "recipe.yaml"
+
+
 def recipe_file(path: Path) -> Path:
     """The recipe, where its folder may be named instead."""
-    return path / "recipe.yaml" if path.is_dir() else path
+    return path / RECIPE_FILE if path.is_dir() else path
 
 
 def suites_of(recipe: Recipe, folder: Path) -> list[Suite]:
-    """The recipe's test sets; an unknown task or a missing grammar is refused here, before anything expensive.
+    """The recipe's test sets; an unknown task, a missing grammar or bad rows are refused here, before anything expensive.
 
     Raises:
-        UnknownNameError: a task. RecipeError: ``recipe_grammar``.
+        UnknownNameError: a task. RecipeError: ``recipe_grammar``. DataError: see ``evaluation.read_test_set``.
     """
-    from expert_kit.evaluation import Suite, task
+    from expert_kit.evaluation import Suite, read_test_set, task
 
     for test in recipe.tests.values():
         task(test.task)
+        if (folder / test.path).is_file():  # others may yet be made, by what then looks at their rows
+            read_test_set(folder / test.path)
     return [
         Suite(name, folder / test.path, test.task, test.max_new_tokens, _grammar(folder, name, test.grammar))
         for name, test in recipe.tests.items()
@@ -63,8 +68,9 @@ def open_tests(named: Path) -> tuple[Recipe, list[Suite]]:
     """The recipe of a file or folder, and its test sets; those that its script generates are made where they are missing.
 
     Raises:
-        RecipeError: see ``load_recipe`` and :func:`some_suites_of`.
+        RecipeError: see ``load_recipe`` and :func:`some_suites_of`. DataError: a test set is missing, or has bad rows or none.
     """
+    from expert_kit.evaluation import read_test_set
     from expert_kit.training import load_recipe, prepare_data
 
     path = recipe_file(named)
@@ -72,6 +78,8 @@ def open_tests(named: Path) -> tuple[Recipe, list[Suite]]:
     suites = some_suites_of(recipe, path)
     if recipe.dataset.prepare and not all(suite.path.is_file() for suite in suites):
         prepare_data(recipe, path.parent)
+    for suite in suites:
+        read_test_set(suite.path)
     return recipe, suites
 
 

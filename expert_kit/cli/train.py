@@ -20,8 +20,8 @@ from expert_kit.cli.package import make_folder
 from expert_kit.cli.progress import ProgressLine, duration
 from expert_kit.cli.quiet import quiet_libraries
 from expert_kit.cli.secrets import load_key
-from expert_kit.cli.suites import recipe_file, run_general_text, run_suites, suites_of
-from expert_kit.cli.train_package import check_source, pack_run, show_packed
+from expert_kit.cli.suites import RECIPE_FILE, recipe_file, run_general_text, run_suites, suites_of
+from expert_kit.cli.train_package import check_run, check_source, pack_run, show_packed
 from expert_kit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,12 +67,14 @@ def train(
         given = {"--resume": resume, "--package": package is not None, "--sign": sign is not None, "--with-base": with_base}
         _find_rate(loaded, path, device, output, given, as_json=json)
         return
+    folder = output or Path("runs") / run_name(path)
     source, key = _packing(path.parent, package, sign, passphrase_file, tested=bool(suites) and not no_eval)
+    if source is not None:
+        check_run(source, folder)
     base = _load_frozen(loaded, device)
     teacher = _load(loaded, loaded.teacher, device) if loaded.teacher is not None else None
     with _one_after_another(path.parent):
         prepare_data(loaded, path.parent)
-    folder = output or Path("runs") / (path.parent.resolve().name if path.stem == "recipe" else path.stem)
     flags = {"--no-eval": no_eval, "--with-base": with_base, "--allow-worse": allow_worse}
     packing = {"--package": package, "--sign": sign, "--passphrase-file": passphrase_file}
     again = _resuming(path, folder, device, changes, {**flags, **packing})
@@ -88,6 +90,14 @@ def train(
         emit_json({**_plain(result), **report, **packed})
     elif packed:
         show_packed(packed)
+
+
+def run_name(recipe: Path) -> str:
+    """The folder of runs of a recipe file: its own folder's name, with that of a second recipe in it behind."""
+    folder = recipe.parent.resolve().name
+    if recipe.name == RECIPE_FILE:
+        return folder
+    return f"{folder}-{recipe.stem}" if (recipe.parent / RECIPE_FILE).exists() else recipe.stem
 
 
 def _packing(
@@ -108,7 +118,7 @@ def _packing(
     if package.suffix == ".expert":
         raise UsageError(f"--package {package} names a file", hint="name the folder for the archive", code="out_invalid")
     source = check_source(folder)
-    make_folder(package)
+    make_folder(package, "--package")
     return source, load_key(sign, passphrase_file) if sign is not None else None
 
 
@@ -120,11 +130,13 @@ def read_changes(changes: list[str] | None) -> dict[str, Any]:
     """
     import yaml
 
+    from expert_kit.training.recipe import parse_yaml
+
     values: dict[str, Any] = {}
     for change in changes or []:
         key, equals, text = change.partition("=")
         try:
-            values[key.strip()] = yaml.safe_load(text)
+            values[key.strip()], _ = parse_yaml(text)
         except yaml.YAMLError:
             equals = ""
         if not equals or not key.strip():

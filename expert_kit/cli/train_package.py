@@ -15,6 +15,28 @@ if TYPE_CHECKING:
     from expert_kit.signing import PrivateKey
     from expert_kit.training import TrainingResult
 
+WHOLE = "expert"
+"""Folder of a run with all that was packed."""
+
+
+def check_run(source: Path, run: Path) -> None:
+    """Refuse a run's folder in which packing would write over what no run wrote.
+
+    Raises:
+        UsageError: ``output_taken``.
+    """
+    from expert_kit.training import RUN_FILE
+
+    whole = run / WHOLE
+    if whole.resolve() == source.resolve():
+        problem = "is the recipe's own folder"
+    elif whole.exists() and not (run / RUN_FILE).is_file():
+        problem = f"holds a folder {WHOLE} that no run wrote"
+    else:
+        return
+    message = f"--output {printable(str(run))} {problem}, and --package puts the trained expert there"
+    raise UsageError(message, hint="name another folder with --output", code="output_taken")
+
 
 def check_source(recipe_folder: Path) -> Path:
     """The folder from which the run's expert will be packed; what packing would refuse about it is refused now.
@@ -58,7 +80,7 @@ def pack_run(
     from expert_kit.registry import bases_dir
     from expert_kit.registry.archives import sign_archive
 
-    whole = run / "expert"
+    whole = run / WHOLE
     shutil.rmtree(whole, ignore_errors=True)
     shutil.copytree(source, whole)
     shutil.copytree(result.adapter, whole / "adapter", dirs_exist_ok=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expert_kit.curation.near import near_pairs
 from expert_kit.curation.rows import DataRow, folded
 from expert_kit.curation.syntax import SYNTAXES
+
+_BIDI = frozenset({"RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,22 @@ class Finding:
     """The line of the row that it is about too; for leaks, a line of the other file."""
 
 
-def check_rows(rows: Sequence[DataRow], syntax: str | None = None) -> list[Finding]:
+def check_rows(rows: Sequence[DataRow], syntax: str | None = None, *, near: bool = True) -> list[Finding]:
     """All findings of one file, by line.
 
     Args:
         rows: of the file, in its order.
         syntax: a key of ``SYNTAXES`` for the completions.
+        near: look for nearly repeated prompts too, which takes most of the time.
     """
     found = [Finding(row.line, "malformed", row.problem) for row in rows if row.problem]
     good = [row for row in rows if not row.problem]
     for row in good:
-        if control := next((char for char in row.prompt + row.completion if not char.isprintable() and char not in "\n\t"), ""):
+        if control := next(filter(_steers, row.prompt + row.completion), ""):
             found.append(Finding(row.line, "control_character", f"has the character U+{ord(control):04X}"))
         if syntax is not None and (wrong := SYNTAXES[syntax](row.completion)):
             found.append(Finding(row.line, "syntax", f"the completion is not {syntax}: {wrong}"))
-    found += _repeated(good)
+    found += _repeated(good, near)
     return sorted(found, key=lambda one: (one.line, one.code))
 
 
@@ -52,7 +56,12 @@ def leaks(rows: Sequence[DataRow], held_out: Sequence[DataRow]) -> list[Finding]
     return [found[line] for line in sorted(found)]
 
 
-def _repeated(rows: Sequence[DataRow]) -> list[Finding]:
+def _steers(char: str) -> bool:
+    """Control characters and bidirectional overrides; spaces of any kind and the joiners of scripts and emoji are text."""
+    return (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t") or unicodedata.bidirectional(char) in _BIDI
+
+
+def _repeated(rows: Sequence[DataRow], near: bool) -> list[Finding]:
     found: list[Finding] = []
     first: dict[str, DataRow] = {}
     pairs: dict[tuple[str, str], DataRow] = {}
@@ -63,12 +72,16 @@ def _repeated(rows: Sequence[DataRow]) -> list[Finding]:
             found.append(Finding(row.line, "repeated", f"is line {same.line} again", same.line))
         elif before is not row:
             found.append(Finding(row.line, "contradicted", f"has the prompt of line {before.line} and another completion", before.line))
-    once = list(first.values())
-    near: dict[int, Finding] = {}
-    for at, other, similarity in near_pairs([row.prompt for row in once]):
-        mine, earlier = once[at], once[other]
+    return [*found, *_nearly_repeated(list(first.values()))] if near else found
+
+
+def _nearly_repeated(rows: Sequence[DataRow]) -> list[Finding]:
+    """Rows whose prompt is nearly an earlier one that stays when these rows are taken out."""
+    found: dict[int, Finding] = {}
+    for at, other, similarity in near_pairs([row.prompt for row in rows]):
+        mine, earlier = rows[at], rows[other]
         # A prompt that differs in a sign or a number and has another answer is another question.
-        if folded(mine.completion) == folded(earlier.completion):
+        if mine.line not in found and earlier.line not in found and folded(mine.completion) == folded(earlier.completion):
             message = f"is {similarity:.0%} the prompt of line {earlier.line}, with the same completion"
-            near.setdefault(mine.line, Finding(mine.line, "nearly_repeated", message, earlier.line))
-    return [*found, *near.values()]
+            found[mine.line] = Finding(mine.line, "nearly_repeated", message, earlier.line)
+    return list(found.values())

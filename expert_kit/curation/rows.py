@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from expert_kit.errors import DataError
-from expert_kit.names import printable
+from expert_kit.curation.json_lines import TEXTS, JsonLine, malformed, read_json_lines
 
 
 @dataclass(frozen=True)
@@ -31,21 +28,12 @@ def folded(text: str) -> str:
 
 
 def read_data(path: Path) -> list[DataRow]:
-    """Every line that is not blank; a byte order mark is no part of the first.
+    """Every line that is not blank.
 
     Raises:
         DataError: ``table_unreadable``, the file cannot be read or is not UTF-8.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {printable(str(path))}: {printable(str(error))}",
-            hint="give a file of JSON lines in UTF-8",
-            code="table_unreadable",
-        ) from error
-    # Not splitlines, which also splits at U+2028 and others that JSON strings may hold.
-    return [_row(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    return [_row(line) for line in read_json_lines(path)]
 
 
 def read_good_data(path: Path) -> list[DataRow]:
@@ -56,23 +44,11 @@ def read_good_data(path: Path) -> list[DataRow]:
     """
     rows = read_data(path)
     if bad := next((row for row in rows if row.problem), None):
-        message = printable(f"{path}:{bad.line}: {bad.problem}")
-        raise DataError(message, hint=f"see all of them with: expert-kit dataset check {printable(str(path))}", code="table_malformed")
+        raise malformed(path, bad.line, bad.problem)
     return rows
 
 
-def _row(number: int, line: str) -> DataRow:
-    try:
-        value: Any = json.loads(line)
-    except ValueError as error:
-        return DataRow(number, line, "", "", f"not JSON: {error}")
-    except RecursionError:
-        return DataRow(number, line, "", "", "not JSON that can be read: nested too deeply")
-    if not isinstance(value, dict):
-        return DataRow(number, line, "", "", "not an object")
-    texts = {key: value[key] if isinstance(value.get(key), str) else "" for key in ("prompt", "completion")}
-    lacking = [key for key, found in texts.items() if not found.strip()]
-    problem = f"no text under {' and '.join(lacking)}" if lacking else ""
-    if not problem and any("\ud800" <= char <= "\udfff" for char in texts["prompt"] + texts["completion"]):
-        problem = "has half of a surrogate pair, which is no character"
-    return DataRow(number, line, "", "", problem) if problem else DataRow(number, line, texts["prompt"], texts["completion"])
+def _row(line: JsonLine) -> DataRow:
+    if problem := line.lacks(TEXTS):
+        return DataRow(line.number, line.text, "", "", problem)
+    return DataRow(line.number, line.text, line.value["prompt"], line.value["completion"])

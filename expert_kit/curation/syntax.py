@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import sqlglot
+from sqlglot import exp
 from sqlglot.errors import SqlglotError
+
+# sqlglot takes any expression, and so nearly every two words, for a statement.
+_STATEMENTS = (
+    exp.Query, exp.DML, exp.DDL, exp.Drop, exp.Alter, exp.Command, exp.Pragma, exp.Values,
+    exp.Transaction, exp.Commit, exp.Rollback, exp.Analyze, exp.Attach, exp.Detach,
+)  # fmt: skip
+
+
+@contextmanager
+def _quiet_sqlglot() -> Iterator[None]:
+    """Its logger would write the text, with whatever steers a terminal, to stderr."""
+    logger = logging.getLogger("sqlglot")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _sql(text: str) -> str:
     try:
-        parsed = sqlglot.parse(text, dialect="sqlite")
+        with _quiet_sqlglot():
+            parsed = sqlglot.parse(text, dialect="sqlite")
     except SqlglotError as error:
         return str(error).splitlines()[0]
     except RecursionError:
         return "nested too deeply"
-    return "" if len(parsed) == 1 and parsed[0] is not None else "not one statement"
+    return "" if len(parsed) == 1 and isinstance(parsed[0], _STATEMENTS) else "not one statement"
 
 
 def _json(text: str) -> str:

@@ -5,7 +5,7 @@ from expert_kit.evaluation.general import GeneralScore, general_table, read_gene
 from expert_kit.evaluation.interference import interference_table
 from expert_kit.evaluation.matrix import DomainResult, matrix_table
 from expert_kit.evaluation.report import build_report, markdown_table, oracle_scores
-from expert_kit.evaluation.run import Case, Score, Suite, run_suite, wilson
+from expert_kit.evaluation.run import Case, Score, Suite, read_test_set, run_suite, wilson
 from expert_kit.evaluation.tasks import TASKS, task
 from expert_kit.evaluation.verdict import Verdict
 
@@ -25,6 +25,7 @@ __all__ = [
     "matrix_table",
     "oracle_scores",
     "read_general_text",
+    "read_test_set",
     "row_difficulties",
     "run_general",
     "run_suite",

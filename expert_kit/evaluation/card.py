@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expert_kit.evaluation.run import BASE
+from expert_kit.evaluation.table import table_row
 from expert_kit.names import printable
 
 
@@ -50,21 +51,17 @@ def model_card(report: Mapping[str, Any], facts: CardFacts) -> str:
 def score_table(scores: Sequence[Mapping[str, Any]]) -> str:
     """The scores of a report: suites as rows, choices as columns, each share with its 95 % interval."""
     choices = list(dict.fromkeys(score["experts"] for score in scores))
-    lines = ["| suite | n | " + " | ".join(map(_cell_text, choices)) + " |", "|---|--:|" + "--:|" * len(choices)]
+    lines = [table_row(["suite", "n", *choices]), "|---|--:|" + "--:|" * len(choices)]
     for suite in dict.fromkeys(score["suite"] for score in scores):
         cells = {score["experts"]: score for score in scores if score["suite"] == suite}
         shown = [_share(cells[choice]) if choice in cells else "" for choice in choices]
-        lines.append(f"| {_cell_text(suite)} | {next(iter(cells.values()))['total']} | " + " | ".join(shown) + " |")
+        lines.append(table_row([suite, str(next(iter(cells.values()))["total"]), *shown]))
     return "\n".join(lines)
 
 
 def _share(score: Mapping[str, Any]) -> str:
     low, high = score["interval"]
     return f"{100 * score['accuracy']:.1f} % ({100 * low:.0f} to {100 * high:.0f})"
-
-
-def _cell_text(text: str) -> str:
-    return printable(text).replace("|", "\\|")
 
 
 def _facts(facts: CardFacts) -> Iterator[str]:
@@ -74,9 +71,7 @@ def _facts(facts: CardFacts) -> Iterator[str]:
 
 
 def _general(rows: Sequence[Mapping[str, Any]]) -> str:
-    shown = [
-        f"{_cell_text(row['experts'])} {row['perplexity']:.2f}" + (f" (x{row['ratio']:.2f})" if "ratio" in row else "") for row in rows
-    ]
+    shown = [f"{printable(row['experts'])} {row['perplexity']:.2f}" + (f" (x{row['ratio']:.2f})" if "ratio" in row else "") for row in rows]
     return f"Perplexity of ordinary text, {rows[0]['tokens']} tokens: {', '.join(shown)}."
 
 

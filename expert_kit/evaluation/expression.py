@@ -117,6 +117,9 @@ class _Parser:
             raise _refuse(f"unexpected {self.peek()!r}")
         if result.has(sympy.zoo, sympy.nan, sympy.oo):
             raise _refuse("division by zero")
+        # Of an imaginary number sympy makes others, such as sinh.
+        if any(part.func not in _VALUES for part in result.atoms(sympy.Function)):
+            raise _refuse("a function of an imaginary number")
         return result
 
     def peek(self) -> str:
@@ -284,7 +287,4 @@ def _value(expression: sympy.Expr, point: sympy.Rational) -> mpmath.mpc:
         return _MP.fprod(parts)
     if expression.is_Pow:
         return _MP.power(*parts)
-    function = _VALUES.get(expression.func)
-    if function is None:
-        raise _refuse(f"no value for {expression.func}")
-    return getattr(_MP, function)(*parts)
+    return getattr(_MP, _VALUES[expression.func])(*parts)

@@ -11,6 +11,7 @@ from typing import Any
 
 from expert_kit.errors import DataError
 from expert_kit.evaluation.run import BASE, Report
+from expert_kit.evaluation.table import table_row
 from expert_kit.inference import ExpertEngine, Experts
 from expert_kit.manifest import GENERAL_METRIC, GENERAL_SUITE
 from expert_kit.names import printable
@@ -107,5 +108,5 @@ def general_table(scores: Sequence[GeneralScore]) -> str:
         f"{score.perplexity:.2f}" + (f" (x{score.perplexity / base:.2f})" if base is not None and score.experts != BASE else "")
         for score in scores
     ]
-    head = "| general text | tokens | " + " | ".join(score.experts for score in scores) + " |"
-    return "\n".join([head, "|---" * (len(scores) + 2) + "|", f"| perplexity | {scores[0].tokens} | " + " | ".join(cells) + " |"])
+    head = table_row(["general text", "tokens", *(score.experts for score in scores)])
+    return "\n".join([head, "|---" * (len(scores) + 2) + "|", table_row(["perplexity", str(scores[0].tokens), *cells])])

@@ -21,6 +21,7 @@ from lm_eval.tasks import TaskManager
 
 from expert_kit.errors import DataError, TransferError, UnknownNameError, UsageError
 from expert_kit.evaluation.harness_answers import EngineAnswers
+from expert_kit.evaluation.table import table_row
 from expert_kit.inference import ExpertEngine, Experts
 from expert_kit.names import printable
 
@@ -157,14 +158,14 @@ class HarnessTasks:
 def harness_table(rows: Sequence[HarnessRow]) -> str:
     """Markdown: a line for each metric, a column for each choice, standard errors behind the values."""
     labels = list(rows[0].choices) if rows else []
-    lines = ["| task | metric | n | shots | " + " | ".join(labels) + " |", "|---" * (4 + len(labels)) + "|"]
+    lines = [table_row(["task", "metric", "n", "shots", *labels]), "|---" * (4 + len(labels)) + "|"]
     for row in rows:
         about = [row.filter] if row.filter != "none" else []
         about += ["lower is better"] if row.higher_is_better is False else []
         metric = row.metric + (f" ({', '.join(about)})" if about else "")
         facts = ["-" if fact is None else str(fact) for fact in (row.n, row.num_fewshot)]
         values = [_shown(row.choices[label]) if label in row.choices else "-" for label in labels]
-        lines.append("| " + " | ".join(printable(cell) for cell in (row.task, metric, *facts, *values)) + " |")
+        lines.append(table_row([row.task, metric, *facts, *values]))
     return "\n".join(lines)
 
 

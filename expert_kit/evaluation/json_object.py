@@ -43,13 +43,21 @@ def check(answer: str, row: Mapping[str, Any]) -> Verdict:
     found = list(_objects(answer[:MAX_ANSWER]))
     if not found:
         return Verdict(False, answer.strip()[:_SHOWN], expected, "no JSON object in the answer")
-    got = found[-1]
+    try:
+        shown, reason = _judged(found[-1], gold, validator, row)
+    except RecursionError:  # what was parsed may still be too deep for what looks at it in Python
+        shown, reason = answer.strip()[:_SHOWN], "nested too deeply"
+    return Verdict(not reason, shown, expected, reason)
+
+
+def _judged(got: dict[str, Any], gold: dict[str, Any], validator: Any, row: Mapping[str, Any]) -> tuple[str, str]:
+    """The object as text, and what is wrong with it; empty if nothing is."""
     shown = json.dumps(got, ensure_ascii=False)[:_SHOWN]
     error = _first_error(validator, got, row)
     if error:
-        return Verdict(False, shown, expected, f"not valid against the schema: {error}"[:_SHOWN])
+        return shown, f"not valid against the schema: {error}"[:_SHOWN]
     wrong = _different(_normal(got, validator.schema), _normal(gold, validator.schema))
-    return Verdict(not wrong, shown, expected, f"another value than in the text: {wrong}" if wrong else "")
+    return shown, f"another value than in the text: {wrong}" if wrong else ""
 
 
 def _validator(row: Mapping[str, Any]) -> Any:

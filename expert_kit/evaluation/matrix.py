@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from expert_kit.evaluation.run import BASE, ROUTED, Score, wilson
+from expert_kit.evaluation.table import table_row
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,14 @@ def experts_of(results: Sequence[DomainResult]) -> list[str]:
 def matrix_table(results: Sequence[DomainResult]) -> str:
     """Markdown: domains as rows; the base, each expert, the router and the oracle as columns, in percent."""
     experts = experts_of(results)
-    lines = ["| domain | suite | n | base | " + " | ".join(experts) + " | routed | oracle |", "|---|---|--:|" + "--:|" * (len(experts) + 3)]
+    head = ["domain", "suite", "n", "base", *experts, "routed", "oracle"]
+    lines = [table_row(head), "|---|---|--:|" + "--:|" * (len(experts) + 3)]
     for result in results:
         shares = [result.scores[name].accuracy for name in (BASE, *experts, ROUTED)] + [result.oracle / result.own.total]
         cells = [f"{100 * share:.1f}" for share in shares]
         at_home = 1 + experts.index(result.expert)
         cells[at_home] = f"**{cells[at_home]}**"
-        lines.append(f"| {result.expert} | {result.suite} | {result.own.total} | " + " | ".join(cells) + " |")
+        lines.append(table_row([result.expert, result.suite, str(result.own.total), *cells]))
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from expert_kit.evaluation.general import GeneralScore, general_row
 from expert_kit.evaluation.run import BASE, ROUTED, Score
+from expert_kit.evaluation.table import table_row
 
 ORACLE = "oracle"
 """What reports call the best choice of every row."""
@@ -16,11 +17,11 @@ ORACLE = "oracle"
 def markdown_table(scores: Sequence[Score]) -> str:
     """Suites as rows, choices of experts as columns: right answers, share, and the 95 % interval of the share."""
     choices = list(dict.fromkeys(score.experts for score in scores))
-    lines = ["| suite | n | " + " | ".join(choices) + " |", "|---" * (len(choices) + 2) + "|"]
+    lines = [table_row(["suite", "n", *choices]), "|---" * (len(choices) + 2) + "|"]
     for suite in dict.fromkeys(score.suite for score in scores):
         cells = {score.experts: score for score in scores if score.suite == suite}
         shown = [_cell(cells[choice]) if choice in cells else "" for choice in choices]
-        lines.append(f"| {suite} | {next(iter(cells.values())).total} | " + " | ".join(shown) + " |")
+        lines.append(table_row([suite, str(next(iter(cells.values())).total), *shown]))
     return "\n".join(lines)
 
 

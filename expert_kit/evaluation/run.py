@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from expert_kit.curation import checked_rows, json_lines
 from expert_kit.errors import DataError
 from expert_kit.evaluation.tasks import task
 from expert_kit.inference import ExpertEngine, Experts
+from expert_kit.names import printable
 
 BASE = "base"
 """What reports call the base model alone."""
@@ -81,13 +82,12 @@ class Score:
         rows, right = Counter(case.group for case in named), Counter(case.group for case in named if case.ok)
         return {group: (right[group], rows[group]) for group in sorted(rows)}
 
-    def to_json(self, *, cases: bool = False) -> dict[str, Any]:
-        """Plain data; single answers on request."""
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the single answers."""
         summary = {name: getattr(self, name) for name in ("suite", "experts", "passed", "total", "file_sha256")}
         summary |= {"accuracy": round(self.accuracy, 4), "interval": [round(bound, 4) for bound in self.interval]}
         summary |= {"grammars": list(self.grammars)} if self.grammars else {}
-        summary |= {"groups": self.groups()} if any(case.group for case in self.cases) else {}
-        return summary | ({"cases": [asdict(case) for case in self.cases]} if cases else {})
+        return summary | ({"groups": self.groups()} if any(case.group for case in self.cases) else {})
 
 
 def wilson(passed: int, total: int, z: float = 1.96) -> tuple[float, float]:
@@ -118,10 +118,10 @@ def run_suite(
         report: progress callback.
 
     Raises:
-        UnknownNameError: unknown task. DataError: the file is missing, empty, or has bad rows.
+        UnknownNameError: unknown task. DataError: see :func:`read_test_set`.
     """
     check = task(suite.task)
-    rows, digest = _read(suite.path)
+    rows, digest = read_test_set(suite.path)
     rows = rows[:limit]
     order = sorted(range(len(rows)), key=lambda at: len(rows[at]["prompt"]))
     cases: dict[int, Case] = {}
@@ -153,16 +153,15 @@ def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield order[start : start + size]
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], str]:
+def read_test_set(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """The rows of a test set, and the SHA-256 of its file.
+
+    Raises:
+        DataError: ``table_unreadable``; ``table_malformed``, naming the line without text under prompt or completion; ``dataset_empty``.
+    """
     try:
         data = path.read_bytes()
-        # Not splitlines, which also splits at U+2028 and others that JSON strings may hold.
-        rows = [json.loads(line) for line in data.decode().split("\n") if line.strip()]
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the test set {path}: {error}", hint="make it with: expert-kit train RECIPE --prepare-only") from error
-    bad = next(
-        (at for at, row in enumerate(rows, start=1) if not isinstance(row, dict) or not {"prompt", "completion"} <= row.keys()), None
-    )
-    if bad or not rows:
-        raise DataError(f"{path}: " + (f"row {bad} has no prompt or completion" if bad else "no rows"))
-    return rows, hashlib.sha256(data).hexdigest()
+    except OSError as error:
+        message = f"cannot read the test set {printable(str(path))}: {error.strerror}"
+        raise DataError(message, hint="make it with: expert-kit train RECIPE --prepare-only", code="table_unreadable") from error
+    return checked_rows(json_lines(data, path), path), hashlib.sha256(data).hexdigest()

@@ -1,8 +1,9 @@
 """Runs inside the sandbox: a script for ``python -I -S`` that calls one function of a stranger and reports what came back.
 
-Never import it. It reads a job from standard input (see ``sandbox.py``, which starts it), gives up what it can of its rights, and only then
-runs the stranger's code. It knows the arguments of the calls and not the results they should have, so there is nothing to copy or to fake:
-who wants to pass has to return the right values. What the code is confined by, from the outside in:
+Import nothing of it but its tables, which every system can read. It reads a job from standard input (see ``sandbox.py``, which starts it),
+gives up what it can of its rights, and only then runs the stranger's code. It knows the arguments of the calls and not the results they
+should have, so there is nothing to copy or to fake: who wants to pass has to return the right values. What the code is confined by, from
+the outside in:
 
 - namespaces without network, an empty root folder, another user and ``no_new_privs``, each where the system permits it;
 - limits on CPU time and address space, and none of these any more: processes, open files (so no sockets either), written bytes;
@@ -20,7 +21,6 @@ import collections
 import importlib
 import json
 import os
-import resource
 import sys
 import types
 from collections.abc import Callable
@@ -115,6 +115,8 @@ def _libc() -> Any:
 
 def limit(seconds: int, memory: int) -> None:
     """Bounds of the process; over them it fails or is killed."""
+    import resource
+
     bounds = {
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_AS: memory,
@@ -178,6 +180,7 @@ def main() -> None:
     job = json.loads(sys.stdin.buffer.read())
     calls = [ast.literal_eval(arguments) for arguments in job["calls"]]
     modules = harmless(job["modules"])
+    importlib.import_module("resource")  # for `limit`, which is called where there are no files any more to import from
     # Type hints are not evaluated, so that a missing import for them is no failure.
     unread = importlib.import_module("__future__").annotations.compiler_flag
     dumps, write, leave, nonce = json.dumps, os.write, os._exit, job["nonce"]

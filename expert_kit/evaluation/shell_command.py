@@ -15,12 +15,13 @@ from typing import Any
 
 from expert_kit.errors import DataError
 from expert_kit.evaluation.shell_options import NUMERIC, SUBCOMMANDS, VALUED
-from expert_kit.evaluation.shell_words import HOLE, NotACommandError, lines_in, tokens
+from expert_kit.evaluation.shell_words import ACTIVE, HOLE, NotACommandError, lines_in, tokens
 from expert_kit.evaluation.verdict import Verdict
 
 MAX_ANSWER = 4_000
 """Characters of an answer that are read; a command line is far shorter."""
 MAX_WORD = 300
+"""Characters of a word with what a placeholder stands for."""
 _SHOWN = 200
 _PATH = re.compile(r"^/(?:usr/(?:local/)?)?s?bin/")
 _OLD_TAR = re.compile(r"[cxturA][a-zA-Z]*f?[a-zA-Z]*")
@@ -154,9 +155,26 @@ def _fits(word: str | None, expected: str | None) -> bool:
     """Whether the word is the expected one; a placeholder in that stands for one or more characters but an option's."""
     if word is None or expected is None or HOLE not in expected:
         return word == expected
-    if len(word) > MAX_WORD or expected.count(HOLE) > 4 or (expected.startswith(HOLE) and word.startswith("-")):
+    if len(word) > MAX_WORD or (expected.startswith(HOLE) and word.startswith("-")):
         return False
-    return re.fullmatch("[^\ufdd1]+?".join(map(re.escape, expected.split(HOLE))), word) is not None
+    return _matches(word, expected.split(HOLE))
+
+
+def _matches(word: str, parts: Sequence[str]) -> bool:
+    """Whether the word is these parts in order with one or more characters between each two, none of which the shell would expand.
+
+    Each part is taken where it comes first: a later place leaves less for those behind it. So nothing is looked at twice.
+    """
+    first, *inner, last = parts
+    if not (word.startswith(first) and word.endswith(last)):
+        return False
+    at, end = len(first), len(word) - len(last)
+    for part in inner:
+        found = word.find(part, at + 1, end)
+        if found < 0 or ACTIVE in word[at:found]:
+            return False
+        at = found + len(part)
+    return at < end and ACTIVE not in word[at:end]
 
 
 def _difference(mine: Sequence[Simple], theirs: Sequence[Simple]) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 MAX_ROWS = 2_000
+MAX_TEXT = 4_000_000
+"""Characters of texts, and bytes of blobs, in all rows of a result together."""
 MAX_STEPS = 4_000_000
 """Steps of SQLite's virtual machine for one query; a bound that does not depend on the load of the machine, unlike the next."""
 MAX_SECONDS = 2.0
@@ -20,7 +22,10 @@ Value = Any
 Row = tuple[Value, ...]
 
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_UNBOUNDED_FUNCTIONS = {"json_group_array", "json_group_object", "jsonb_group_array", "jsonb_group_object"}
+"""They look at the limit of a text's length only when they have gathered all of it."""
 _DENIED_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "random", "randomblob", "zeroblob"}
+_DENIED_FUNCTIONS |= _UNBOUNDED_FUNCTIONS
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 200_000,
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 10_000,
@@ -149,7 +154,7 @@ def run(connection: sqlite3.Connection, query: str) -> list[Row]:
     connection.set_authorizer(authorize)
     connection.set_progress_handler(too_long, 1_000)
     try:
-        rows = connection.execute(query).fetchmany(MAX_ROWS + 1)
+        return _fetched(connection.execute(query))
     except sqlite3.Warning as error:
         raise QueryRefusedError(str(error)) from error
     except sqlite3.Error as error:
@@ -158,8 +163,19 @@ def run(connection: sqlite3.Connection, query: str) -> list[Row]:
         if "interrupted" in str(error):
             raise QueryRefusedError("the query takes too long") from error
         raise
-    if len(rows) > MAX_ROWS:
-        raise QueryRefusedError(f"the query returns more than {MAX_ROWS} rows")
+
+
+def _fetched(cursor: sqlite3.Cursor) -> list[Row]:
+    """All rows; taken one by one, so that of a result that is too large no more is held than the bounds."""
+    rows: list[Row] = []
+    size = 0
+    for row in cursor:
+        rows.append(row)
+        size += sum(len(cell) for cell in row if isinstance(cell, str | bytes))
+        if len(rows) > MAX_ROWS:
+            raise QueryRefusedError(f"the query returns more than {MAX_ROWS} rows")
+        if size > MAX_TEXT:
+            raise QueryRefusedError(f"the query returns more than {MAX_TEXT} characters")
     return rows
 
 

@@ -12,7 +12,7 @@ import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -22,10 +22,11 @@ import torch
 from expert_kit.adapters import BaseModel
 from expert_kit.archive.grammar import compile_problem
 from expert_kit.archive.grammar_compile import LIMITS
-from expert_kit.archive.grammar_names import PROMPT_WORD, cannot_follow, lacks_words, uses_prompt_words, with_names
+from expert_kit.archive.grammar_names import PROMPT_WORD, cannot_follow, lacks_words, uses_known_words, uses_prompt_words, with_names
 from expert_kit.archive.grammar_near import MAX_NEAR
 from expert_kit.errors import ArchiveError, GrammarError
 from expert_kit.inference.grammar import OF_EXPERT, Grammar, UsedGrammar, prompt_names, read_grammar
+from expert_kit.inference.known_words import KnownWords
 from expert_kit.inference.prompts import Message
 from expert_kit.inference.sampling import GrammarOption
 from expert_kit.names import printable
@@ -124,6 +125,7 @@ class GrammarCompiler:
     def __init__(self, base: BaseModel, end_tokens: Iterable[int]) -> None:
         self._base, self._end_tokens = base, sorted(end_tokens)
         self._vocabulary: Any = None
+        self._words: KnownWords | None = None
         self._compiled: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -160,13 +162,35 @@ class GrammarCompiler:
         """
         with self._lock:
             _check(grammar)
-            text = _completed(grammar, messages)
+            text = self._completed(grammar, messages)
             if text not in self._compiled:
                 self._compiled[text] = self._compile(grammar, text)
             self._compiled.move_to_end(text)
             while len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
             return Constraint(self._compiled[text].deep_copy(), may_give_up=may_give_up)
+
+    def _completed(self, grammar: Grammar, messages: Sequence[Message]) -> str:
+        """The grammar's text with what the prompt gives to it."""
+        if not uses_prompt_words(grammar.text):
+            return grammar.text
+        names = prompt_names(messages)
+        if lacks_words(grammar.text, names):
+            raise GrammarError(f"the grammar of {grammar.origin} wants words of the prompt, which has none", code="grammar_no_words")
+        if cannot_follow(grammar.text, names):
+            raise GrammarError(
+                f"the grammar of {grammar.origin} cannot follow this prompt: it is long, or has letters or signs that it cannot tell apart",
+                hint=f"ask with {MAX_NEAR} characters or less",
+                code="grammar_prompt_not_followed",
+            )
+        if uses_known_words(grammar.text):
+            names = replace(names, meant=self._known_words().meant(names.newest))
+        return with_names(grammar.text, names)
+
+    def _known_words(self) -> KnownWords:
+        if self._words is None:
+            self._words = KnownWords(self._base.tokenizer.get_vocab())
+        return self._words
 
     def _compile(self, grammar: Grammar, text: str) -> Any:
         guidance = importlib.import_module("llguidance")
@@ -189,22 +213,6 @@ class GrammarCompiler:
                     f"grammars cannot be applied with the tokenizer of this base: {_first_line(str(error))}", code="grammar_unavailable"
                 ) from error
         return self._vocabulary
-
-
-def _completed(grammar: Grammar, messages: Sequence[Message]) -> str:
-    """The grammar's text with what the prompt gives to it."""
-    if not uses_prompt_words(grammar.text):
-        return grammar.text
-    names = prompt_names(messages)
-    if lacks_words(grammar.text, names):
-        raise GrammarError(f"the grammar of {grammar.origin} wants words of the prompt, which has none", code="grammar_no_words")
-    if cannot_follow(grammar.text, names):
-        raise GrammarError(
-            f"the grammar of {grammar.origin} cannot follow this prompt: it is long, or has letters or signs that it cannot tell apart",
-            hint=f"ask with {MAX_NEAR} characters or less",
-            code="grammar_prompt_not_followed",
-        )
-    return with_names(grammar.text, names)
 
 
 def _check(grammar: Grammar) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
+from expert_kit.slips import WordList, slips_between
 
 MOST_WORDS: Final = 20_000
 """Of the examples; the rarest go first."""
@@ -51,8 +50,7 @@ class Speller:
         for (first, second), count in self._pairs.items():
             self._most_after[first] = max(count, self._most_after.get(first, 0))
             self._most_before[second] = max(count, self._most_before.get(second, 0))
-        self._known = [*self._counts, *(word for word in self._language if word not in self._counts)]
-        self._bags = _bags(self._known)
+        self._known = WordList([*self._counts, *(word for word in self._language if word not in self._counts)])
 
     def corrected(self, text: str) -> str | None:
         """The text with other words in place of those that look mistyped; None if there are none, or too many."""
@@ -91,45 +89,13 @@ class Speller:
 
     def _near(self, word: str, most: int) -> dict[str, int]:
         """Known word -> slips; two of them only in long words of the examples."""
-        # A slip changes at most two counts of letters by one.
-        close = np.flatnonzero(np.abs(self._bags - _bags([word])).sum(axis=1) <= 2 * most)
         found = {}
-        for one in (self._known[place] for place in close):
+        for one in self._known.maybe_near(word, most):
             slips = slips_between(word, one, most if one in self._counts and len(one) >= _SHORTEST_FOR_TWO else 1)
             if slips is not None and slips > 0:
                 found[one] = slips
         return found
 
 
-def slips_between(one: str, other: str, most: int) -> int | None:
-    """Letters lost, added, replaced, or swapped with their neighbour; None if more than ``most``.
-
-    The restricted Damerau-Levenshtein distance.
-    """
-    if abs(len(one) - len(other)) > most:
-        return None
-    earlier, last = list(range(len(other) + 1)), list(range(len(other) + 1))
-    for row, letter in enumerate(one, 1):
-        now = [row]
-        for column, wanted in enumerate(other, 1):
-            best = min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != wanted))
-            if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == wanted:
-                best = min(best, earlier[column - 2] + 1)
-            now.append(best)
-        if min(now) > most:
-            return None
-        earlier, last = last, now
-    return last[-1] if last[-1] <= most else None
-
-
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
-
-
-def _bags(words: Sequence[str]) -> NDArray[np.int16]:
-    """(n, 27): how often each letter a to z, and any other, is in a word."""
-    letters = np.zeros((len(words), 27), np.int16)
-    for at, word in enumerate(words):
-        for letter in word:
-            letters[at, ord(letter) - 97 if "a" <= letter <= "z" else 26] += 1
-    return letters

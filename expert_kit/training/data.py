@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,9 @@ import torch
 from datasets import Dataset
 
 from expert_kit.adapters import answer_ids, chat_ids
+from expert_kit.curation import read_rows
 from expert_kit.errors import DataError, RecipeError
+from expert_kit.recipe_data import WARNING
 from expert_kit.training.recipe import Recipe, missing_files
 
 IGNORED = -100
@@ -28,55 +28,39 @@ def prepare_data(recipe: Recipe, folder: Path) -> None:
 
     Raises:
         RecipeError: ``recipe_data_missing``, files are missing and there is no script, or it did not write them.
+        DataError: a test set that the script wrote has bad rows or none, which would be seen behind the training only.
     """
-    missing = missing_files(recipe, folder)
-    script = recipe.dataset.prepare
-    if missing and script is not None:
-        out = (folder / recipe.dataset.train).parent
-        _log.info("preparing data: %s --out %s", folder / script, out)
-        done = subprocess.run([sys.executable, str(folder / script), "--out", str(out)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            message = f"{folder / script} failed:\n{done.stderr.strip()[-2000:]}"
-            raise RecipeError(message, hint="give it what it asks for, and run this again", code="recipe_data_missing")
-        missing = missing_files(recipe, folder)
-    if missing:
+    before = missing_files(recipe, folder)
+    if before and recipe.dataset.prepare is not None:
+        _run_script(folder / recipe.dataset.prepare, (folder / recipe.dataset.train).parent)
+    if missing := missing_files(recipe, folder):
         names = ", ".join(str(path) for path in missing)
         raise RecipeError(
             f"{folder}: data files are missing: {names}",
             hint="write them, or name a script under dataset.prepare",
             code="recipe_data_missing",
         )
+    if before:
+        for test in recipe.tests.values():
+            read_rows(folder / test.path)
 
 
-def read_rows(path: Path, keys: Sequence[str] = ("prompt", "completion")) -> Iterator[dict[str, Any]]:
-    """Rows of a JSON lines file, each with text under these keys.
-
-    Raises:
-        DataError: a line is no such object; the message names file and line.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}", hint="check its name and who may read it; it is to be UTF-8") from error
-    # Not splitlines, which also splits at U+2028 and others that JSON strings may hold.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: not JSON: {error}") from error
-        for key in keys:
-            if not isinstance(row, dict) or not isinstance(row.get(key), str) or not row[key].strip():
-                raise DataError(f"{path}:{number}: no text under {key!r}", hint=f"a row has text under {', '.join(keys)}")
-        yield row
+def _run_script(script: Path, out: Path) -> None:
+    _log.info("preparing data: %s --out %s", script, out)
+    done = subprocess.run([sys.executable, str(script), "--out", str(out)], capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        message = f"{script} failed:\n{done.stderr.strip()[-2000:]}"
+        raise RecipeError(message, hint="give it what it asks for, and run this again", code="recipe_data_missing")
+    for line in done.stderr.splitlines():
+        if line.startswith(WARNING):
+            _log.warning("%s: %s", script, line.removeprefix(WARNING))
 
 
 def encode_file(path: Path, tokenizer: Any, max_length: int) -> Dataset:
     """Columns ``input_ids``, ``labels`` (-100 on the prompt) and ``length``; rows over ``max_length`` tokens are left out.
 
     Raises:
-        DataError: a bad row, or no row is short enough.
+        DataError: see ``curation.read_rows``; no row is short enough.
     """
     columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
     dropped = 0

@@ -27,6 +27,8 @@ _EXAMPLES = {"fit": 80, "validate": 20}
 """Routing examples, which are training prompts, and the most of each kind."""
 _EXAMPLE_LENGTH = 500
 """Characters of a prompt that become a routing example."""
+_MOST_ANSWER, _MOST_LENGTH = 512, 2048
+"""The largest ``max_new_tokens`` and ``max_length`` of a new recipe, in tokens."""
 _STEPS = 800
 """Training steps to aim at for little data: more rows give more, up to one epoch."""
 _BATCH = 4
@@ -151,7 +153,13 @@ def _apart(splits: Splits) -> str:
 
 def contradictions(rows: Sequence[dict[str, str]]) -> int:
     """Rows whose prompt an earlier row answers otherwise: of these a model can learn one at most."""
-    return len(rows) - len({folded(row["prompt"]) for row in rows})
+    answered = {(folded(row["prompt"]), folded(row["completion"])) for row in rows}
+    return len(answered) - len({prompt for prompt, _ in answered})
+
+
+def over_caps(rows: Sequence[dict[str, str]]) -> int:
+    """Rows that may be longer than the largest ``max_new_tokens`` or ``max_length`` that a new recipe gets."""
+    return sum(_tokens(row["completion"]) > _MOST_ANSWER or _length(row) > _MOST_LENGTH for row in rows)
 
 
 def write_recipe(folder: Path, plan: Plan, splits: Splits) -> None:
@@ -182,18 +190,23 @@ def _settings(plan: Plan, files: dict[str, list[dict[str, str]]]) -> dict[str, o
     rows = [row for found in files.values() for row in found]
     # A tokenizer of bytes never makes more tokens than bytes; of plain English it makes one of four.
     answers = max(len(row["completion"].encode()) for row in rows)
-    longest = max(_tokens(row["prompt"]) + _tokens(row["completion"]) for row in rows)
+    longest = max(map(_length, rows))
     steps = len(files["train"]) / _BATCH
     return {
         "base": json.dumps(plan.base),
         "task": plan.task,
-        "answer": _rounded(answers, 512),
-        "length": _rounded(longest + 64, 2048),
+        "answer": _rounded(answers, _MOST_ANSWER),
+        "length": _rounded(longest, _MOST_LENGTH),
         "epochs": max(1, min(10, round(_STEPS / steps))),
         "batch": _BATCH,
         # An interrupted run goes on from the last of these, and little data makes few steps.
         "epoch": max(1, min(100, round(steps))),
     }
+
+
+def _length(row: dict[str, str]) -> int:
+    """Tokens of a row at most, with those of the chat template."""
+    return _tokens(row["prompt"]) + _tokens(row["completion"]) + 64
 
 
 def _tokens(text: str) -> int:
@@ -222,7 +235,9 @@ def _expert(plan: Plan) -> str:
 
 
 def _examples(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    prompts = [folded(prompt)[:_EXAMPLE_LENGTH] for prompt in dict.fromkeys(row["prompt"] for row in rows)]
-    chosen = sorted(dict.fromkeys(prompts), key=lambda prompt: hashlib.sha256(prompt.encode()).digest())[: sum(_EXAMPLES.values())]
+    prompts = dict.fromkeys(folded(row["prompt"])[:_EXAMPLE_LENGTH] for row in rows)
+    # A package takes no characters that are not printable, such as the joiner in some emoji.
+    shown = filter(str.isprintable, prompts)
+    chosen = sorted(shown, key=lambda prompt: hashlib.sha256(prompt.encode()).digest())[: sum(_EXAMPLES.values())]
     every = sum(_EXAMPLES.values()) // _EXAMPLES["validate"]
     return [{"text": text, "split": "validate" if at % every == every - 1 else "fit"} for at, text in enumerate(chosen)]

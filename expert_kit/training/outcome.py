@@ -121,8 +121,21 @@ def save_adapter(recipe: Recipe, model: PeftModel, folder: Path) -> None:
         staging.mkdir(parents=True)
         save_file(state, staging / "adapter_model.safetensors", metadata={"format": "pt"})
         config.save_pretrained(staging)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(staging, folder)
+        _put(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _put(staging: Path, folder: Path) -> None:
+    """Put one folder in place of another. Whenever it is killed, the old one or the new one is there, the old one perhaps set aside."""
+    retired = folder.with_name(f".{folder.name}.old")
+    if folder.exists():
+        shutil.rmtree(retired, ignore_errors=True)
+        os.replace(folder, retired)
+    try:
+        os.replace(staging, folder)
+    except BaseException:
+        if retired.exists():
+            os.replace(retired, folder)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)

@@ -30,7 +30,7 @@ _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class DatasetConfig(_Closed):
@@ -92,7 +92,7 @@ class Recipe(_Closed):
     lora_target_modules: Literal["all-linear"] | list[_Name] = "all-linear"
     use_rslora: bool = False
     use_dora: bool = False
-    """DoRA (arXiv:2402.09353): direction and magnitude apart; runs alone, never in a mix."""
+    """DoRA (arXiv:2402.09353): direction and magnitude apart."""
     ia3_target_modules: list[_Name] | None = None
     """``None`` takes those that PEFT knows for the architecture: keys, values and the second layer of the feed-forward part."""
     ia3_feedforward_modules: list[_Name] | None = None
@@ -110,16 +110,19 @@ class Recipe(_Closed):
     warmup_steps: NonNegativeFloat = 0.03
     """Steps; below 1 the fraction of all steps."""
     weight_decay: NonNegativeFloat = 0.0
-    max_grad_norm: PositiveFloat = 1.0
+    max_grad_norm: Annotated[float, Field(gt=0, allow_inf_nan=True)] = 1.0
+    """``.inf`` never clips."""
     num_train_epochs: PositiveFloat = 1.0
     max_steps: Annotated[int, Field(ge=-1)] = -1
+    """Instead of ``num_train_epochs``; -1 for none."""
     per_device_train_batch_size: PositiveInt = 8
     per_device_eval_batch_size: PositiveInt = 8
     gradient_accumulation_steps: PositiveInt = 1
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "group_by_length"
     bf16: bool | Literal["auto"] = "auto"
     """Run the base in bfloat16; ``auto`` where the hardware multiplies it faster than float32."""
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """As large as NumPy takes it."""
 
     logging_steps: PositiveInt = 10
     eval_strategy: Literal["no", "steps", "epoch"] = "steps"
@@ -134,6 +137,13 @@ class Recipe(_Closed):
     @classmethod
     def _yaml_reads_no_as_false(cls, value: Any) -> Any:
         return "no" if value is False else value
+
+    @field_validator("max_steps")
+    @classmethod
+    def _some_steps_or_no_bound(cls, value: int) -> int:
+        if value == 0:
+            raise ValueError("is at least 1, or -1 for as many as the epochs have")
+        return value
 
     @model_validator(mode="after")
     def _keys_are_of_the_kind(self) -> Recipe:
@@ -203,12 +213,21 @@ _LATER_KEYS = frozenset(
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice."""
+    """Safe YAML that refuses a key given twice, and has one class of errors."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # PyYAML's own, such as of 2024-02-30 or !!bool maybe
+            raise yaml.MarkedYAMLError(problem="a value that is none of its kind", problem_mark=node.start_mark) from error
 
 
 def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            problem = "a key that is no plain text; a value that begins with { or [ needs quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
         key = loader.construct_object(key_node)
         if key in seen:
             raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
@@ -219,6 +238,22 @@ def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
+def parse_yaml(text: str) -> tuple[Any, yaml.Node | None]:
+    """The value of a YAML text as recipes are read, and where its parts stand; None for a text without a value.
+
+    Raises:
+        yaml.YAMLError: whatever is wrong with it.
+    """
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+        return (None if node is None else loader.construct_document(node)), node
+    except RecursionError as error:
+        raise yaml.YAMLError("nested too deeply") from error
+    finally:
+        loader.dispose()
+
+
 def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe; ``overrides`` replace top-level keys before checking.
 
@@ -226,15 +261,13 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
         RecipeError: unreadable, not YAML, or any number of bad keys; the message has one line for each, ``file:line: key: problem``.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=_StrictLoader)
-        values = yaml.load(text, Loader=_StrictLoader)
+        values, node = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         message = f"cannot read the recipe {path}: {error.strerror}"
         raise RecipeError(message, hint="check its name and who may read it", code="recipe_unreadable") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = str(error).replace('"<unicode string>"', f'"{path}"')
-        raise RecipeError(f"{path}: not a YAML file: {problem}", hint="correct the line named above") from error
+        raise RecipeError(f"{path}: not a YAML file: {problem}", hint="correct what is named above") from error
     if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
     values.update(overrides or {})

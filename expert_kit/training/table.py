@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from datasets import load_dataset
 
+from expert_kit.curation import folded, read_json_lines
 from expert_kit.errors import DataError, UsageError
 from expert_kit.names import printable
 
@@ -42,16 +47,34 @@ class Columns:
         return (*(_FIELD.findall(self.prompt) or [self.prompt]), self.completion)
 
     def row(self, record: Record) -> dict[str, str]:
-        """The record's prompt and completion; a column that is missing gives an empty text."""
+        """The record's prompt and completion; a column that is missing gives an empty text.
+
+        Raises:
+            DataError: ``cell_unwritable``, naming the column.
+        """
 
         def text(name: str) -> str:
-            value = record.get(name)
-            return value.strip() if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+            return _text_of(record.get(name), name)
 
         parts = _FIELD.findall(self.prompt)
         prompt = _FIELD.sub(lambda match: text(match[1]), self.prompt) if parts else text(self.prompt)
         empty = any(not text(name) for name in self.named)
         return {"prompt": "" if empty else prompt, "completion": text(self.completion)}
+
+
+def _text_of(value: Any, column: str) -> str:
+    """A cell as text; what is no text becomes JSON, and a number that is none, as tables write a missing one, is empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, date | time | Decimal):
+        return str(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        message = f"the column {printable(column)} holds what is no text: {printable(str(error))}"
+        raise DataError(message, hint="name another column, or write it as text first", code="cell_unwritable") from error
 
 
 def read_table(data: str) -> Iterator[Numbered]:
@@ -97,27 +120,40 @@ def make_rows(records: Iterable[Numbered], columns: Columns) -> tuple[list[dict[
     """Rows with ``prompt`` and ``completion``, each pair once, and the number of repeated ones that were left out.
 
     Raises:
-        DataError: ``rows_incomplete``, with the numbers of the records that lack a text.
+        DataError: ``rows_incomplete``, with the numbers of the records that lack a text or have no sound one; ``cell_unwritable``.
     """
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    lacking, count = [], 0
+    bad: dict[str, list[int]] = defaultdict(list)
+    count = 0
     for number, record in records:
         count += 1
-        row = columns.row(record)
-        if row["prompt"] and row["completion"] and _is_text(row["prompt"] + row["completion"]):
-            rows.setdefault((row["prompt"], row["completion"]), row)
+        try:
+            row = columns.row(record)
+        except DataError as error:
+            raise error.about(f"row {number}")  # noqa: B904 - the same error
+        if problem := _problem(row):
+            bad[problem].append(number)
         else:
-            lacking.append(number)
-    if lacking:
-        listed = ", ".join(map(str, lacking[:_MAX_LISTED])) + (", ..." if len(lacking) > _MAX_LISTED else "")
-        message = f"{len(lacking)} of {count} rows lack a text in {' or '.join(map(printable, columns.named))}: {listed}"
-        raise DataError(message, hint="fill them in, or take these rows out", code="rows_incomplete")
+            rows.setdefault((folded(row["prompt"]), folded(row["completion"])), row)
+    if bad:
+        named = " or ".join(map(printable, columns.named))
+        found = "; ".join(f"{len(numbers)} of {count} rows {problem} in {named}: {_listed(numbers)}" for problem, numbers in bad.items())
+        raise DataError(f"not every row has text to train on: {found}", hint="correct these rows, or take them out", code="rows_incomplete")
     return list(rows.values()), count - len(rows)
 
 
-def _is_text(text: str) -> bool:
-    """Whether it has neither NUL nor half of a surrogate pair, which JSON and CSV let through and UTF-8 does not."""
-    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
+def _problem(row: Mapping[str, str]) -> str:
+    """Why it is no row to train on. JSON and CSV let characters through that no text has."""
+    text = row["prompt"] + row["completion"]
+    if not row["prompt"] or not row["completion"]:
+        return "lack a text"
+    if "\0" in text:
+        return "have a NUL character"
+    return "have half of a surrogate pair" if any("\ud800" <= char <= "\udfff" for char in text) else ""
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:_MAX_LISTED])) + (", ..." if len(numbers) > _MAX_LISTED else "")
 
 
 def _from_file(path: Path, read: Callable[[Path], Iterator[Numbered]]) -> Iterator[Numbered]:
@@ -131,19 +167,11 @@ def _from_file(path: Path, read: Callable[[Path], Iterator[Numbered]]) -> Iterat
 
 
 def _json_lines(path: Path) -> Iterator[Numbered]:
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{printable(str(path))}:{number}: not JSON: {error}", code="table_malformed") from error
-            if not isinstance(record, dict):
-                raise DataError(
-                    f"{printable(str(path))}:{number}: not an object", hint="write one JSON object a line", code="table_malformed"
-                )
-            yield number, record
+    for line in read_json_lines(path):
+        if line.problem:
+            message = printable(f"{path}:{line.number}: {line.problem}")
+            raise DataError(message, hint="write one JSON object a line", code="table_malformed")
+        yield line.number, line.value
 
 
 def _separated(delimiter: str) -> Callable[[Path], Iterator[Numbered]]:
@@ -153,6 +181,7 @@ def _separated(delimiter: str) -> Callable[[Path], Iterator[Numbered]]:
             reader = csv.DictReader(file, delimiter=delimiter, strict=True)
             try:
                 names = list(reader.fieldnames or ())
+                _check_separator(path, names, delimiter)
                 if len(set(names)) < len(names):
                     raise DataError(
                         f"{printable(str(path))}:1: a column is named twice", hint="give each column its own name", code="table_malformed"
@@ -167,6 +196,15 @@ def _separated(delimiter: str) -> Callable[[Path], Iterator[Numbered]]:
                 raise DataError(message, hint="close every double quote, and double those inside", code="table_malformed") from error
 
     return read
+
+
+def _check_separator(path: Path, names: Sequence[str], delimiter: str) -> None:
+    """Refuse a file of which all columns are read as one; spreadsheets write semicolons where commas stand in numbers."""
+    other = next((sign for sign in ",;\t" if sign != delimiter and names and sign in names[0]), "")
+    if other and len(names) == 1:
+        message = printable(f"{path}:1: one column, {names[0]}, where {other!r} seems to be the separator")
+        hint = "separate the columns by commas in a .csv file, and by tabs in a .tsv file"
+        raise DataError(message, hint=hint, code="table_malformed")
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Numbered]]] = {

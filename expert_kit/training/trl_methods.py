@@ -7,6 +7,7 @@ control tokens; here they get the ids that inference makes of the same text.
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,12 +18,13 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
 from expert_kit.adapters import BaseModel, answer_ids, chat_ids
+from expert_kit.curation import read_rows
 from expert_kit.errors import CheckUnavailableError, DataError, RecipeError
-from expert_kit.training.data import read_rows
 from expert_kit.training.kinds import peft_config
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.trainer import refuse_not_finite
 
+_log = logging.getLogger(__name__)
 Files = dict[str, Path]
 """``train`` and ``validation``."""
 
@@ -112,7 +114,7 @@ def _distill(recipe: Recipe, base: BaseModel, teacher: BaseModel | None, files: 
     mine, theirs = base.record.fingerprint, teacher.record.fingerprint
     if (mine.tokenizer_sha256, mine.vocab_size) != (theirs.tokenizer_sha256, theirs.vocab_size):
         raise RecipeError(f"teacher: {recipe.teacher} has other tokens than {recipe.model_name_or_path}", code="teacher_tokens")
-    rows = {name: Dataset.from_dict({"prompt": [row["prompt"] for row in read_rows(path, ("prompt",))]}) for name, path in files.items()}
+    rows = {name: _prompts(path, base.tokenizer, recipe.max_length) for name, path in files.items()}
     return OurIds(
         model=base.model,
         teacher_model=teacher.model,
@@ -142,11 +144,26 @@ def _asked(tokenizer: Any, prompt: str) -> list[int]:
 def _preferences(path: Path, tokenizer: Any, max_length: int) -> Dataset:
     columns: dict[str, list[list[int]]] = {"prompt_ids": [], "chosen_ids": [], "rejected_ids": []}
     answer = partial(answer_ids, tokenizer)
-    for row in read_rows(path, ("prompt", "chosen", "rejected")):
+    rows = read_rows(path, ("prompt", "chosen", "rejected"))
+    for row in rows:
         ids = (_asked(tokenizer, row["prompt"]), answer(row["chosen"]), answer(row["rejected"]))
         if len(ids[0]) + max(map(len, ids[1:])) <= max_length:
             for column, found in zip(columns.values(), ids, strict=True):
                 column.append(found)
-    if not columns["prompt_ids"]:
-        raise DataError(f"{path}: no row of at most {max_length} tokens", hint="raise max_length in the recipe")
+    _tell_left_out(path, len(rows) - len(columns["prompt_ids"]), len(rows), max_length)
     return Dataset.from_dict(columns)
+
+
+def _prompts(path: Path, tokenizer: Any, max_length: int) -> Dataset:
+    prompts = [row["prompt"] for row in read_rows(path, ("prompt",))]
+    kept = [prompt for prompt in prompts if len(_asked(tokenizer, prompt)) <= max_length]
+    _tell_left_out(path, len(prompts) - len(kept), len(prompts), max_length)
+    return Dataset.from_dict({"prompt": kept})
+
+
+def _tell_left_out(path: Path, left_out: int, total: int, max_length: int) -> None:
+    """Say how many rows are too long; none that is short enough is an error."""
+    if left_out == total:
+        raise DataError(f"{path}: no row of at most {max_length} tokens", hint="raise max_length in the recipe")
+    if left_out:
+        _log.warning("%s: left out %d rows of more than max_length=%d tokens", path, left_out, max_length)

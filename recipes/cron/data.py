@@ -4,7 +4,8 @@
 
 The expression is drawn first and then put into words. The splits are apart by source: an expression belongs to one split only, but for the
 few plain intervals and full hours that every day has; and each held-out prompt says its schedule in words that training never uses.
-further.jsonl is for further.yaml: rows of the training's sources, with more of what the first training leaves wrong.
+further.jsonl is for further.yaml: rows of the training's sources, with more of what the first training leaves wrong. wordings.jsonl is for
+wordings.yaml: rows of the same sources, mostly in the further words of ``cron_wordings``.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cron_phrasings as ph  # the recipe's folder is not a package
 import cron_schedules as schedules
+import cron_wordings as wordings
 from cron_schedules import Part
 from cron_words import Style, choose_style
 
-SIZES = {"train": 8_000, "further": 9_000, "validation": 200, "test": 400}
-CAPS = {"train": 60, "further": 60, "validation": 2, "test": 2}
+SIZES = {"train": 8_000, "further": 9_000, "wordings": 2_400, "validation": 200, "test": 400}
+CAPS = {"train": 60, "further": 60, "wordings": 60, "validation": 2, "test": 2}
 """How many rows may have the same expression."""
 SINGLE = {"clock"}
 """Kinds of time that come once a day, so that "once a week" may be said of their days."""
@@ -35,6 +37,8 @@ OFTEN_WRONG = {"hour_range", "minutes_in_hours", "all_but", "month_day_range", "
 """Kinds of which ``further`` has more."""
 KEPT = 0.45
 """Share of other schedules that ``further`` keeps, unless they have times in words."""
+NEW_IN_WORDINGS = OFTEN_WRONG | {"hourly_at", "every_n_hours_at", "every_minute", "two_minutes", "three_minutes", "minutes_in_hour"}
+"""Kinds of which ``wordings`` has more."""
 _COUNTED = re.compile(r"\b(?:once|twice|one time|two times|three times|four times|weekly|monthly|yearly|annually|quarterly|daily)\b")
 
 
@@ -66,7 +70,7 @@ SHARES = {"train": 0.88, "validation": 0.04, "test": 0.08}
 
 def sources(split: str) -> str:
     """The split whose expressions and words it has."""
-    return "train" if split == "further" else split
+    return "train" if split in {"further", "wordings"} else split
 
 
 def split_of(expression: str) -> str:
@@ -87,11 +91,19 @@ def belongs(rng: random.Random, expression: str, split: str) -> bool:
 class Chooser:
     """Picks phrases: in training only training's, elsewhere more often the others."""
 
-    def __init__(self, rng: random.Random, *, held: bool) -> None:
+    def __init__(self, rng: random.Random, *, held: bool, wide: bool = False) -> None:
         self.rng = rng
         self.held = held
+        self.wide = wide
+        """Whether the phrases of ``cron_wordings`` are among training's."""
         self.phrases: list[str] = []
         self.unseen = 0
+
+    def known(self, table: dict[str, ph.Pair], kind: str) -> ph.Pair:
+        """The phrases of a kind."""
+        if self.wide and kind in wordings.PHRASES and self.rng.random() < wordings.SHARE:
+            return wordings.PHRASES[kind], ()
+        return table[kind]
 
     def pick(self, pair: ph.Pair, *, counts: bool = True, without: re.Pattern[str] | None = None) -> str:
         """A phrase; ``without`` names phrases that do not fit here; ``counts`` if it is part of the schedule's words."""
@@ -108,8 +120,8 @@ def time_text(choose: Chooser, part: Part) -> str:
     named = dict(part.words)
     if part.kind in {"minutes_in_hours", "minutes_in_hour"}:
         step = "every_minute" if part.fields[0] == "*" else "every_n_minutes"
-        named["every"] = choose.pick(ph.TIMES[step], counts=False).format(**named)
-    return choose.pick(ph.TIMES[part.kind]).format(**named)
+        named["every"] = choose.pick(choose.known(ph.TIMES, step), counts=False).format(**named)
+    return choose.pick(choose.known(ph.TIMES, part.kind)).format(**named)
 
 
 def core_text(choose: Chooser, time: Part, days: Part) -> str:
@@ -120,7 +132,7 @@ def core_text(choose: Chooser, time: Part, days: Part) -> str:
         return said
     without = None if time.kind in SINGLE else _COUNTED
     name = "".join(days.words.get(key, "") for key in ("w", "w2"))
-    pair = ph.DAYS[days.kind]
+    pair = choose.known(ph.DAYS, days.kind)
     if days.kind in {"weekday", "all_but", "weekday_in_month"} and name not in schedules.words.DAYS:  # no "on Mons"
         pair = tuple(tuple(phrase for phrase in side if "{w}s" not in phrase) for side in pair)
     day = choose.pick(pair, without=without).format(**days.words)
@@ -175,12 +187,15 @@ def drawn(rng: random.Random, style: Style) -> tuple[Part, Part | None]:
 def wanted(rng: random.Random, style: Style, time: Part, days: Part | None, split: str) -> bool:
     """Whether a drawn schedule is one that the split takes."""
     kinds = {time.kind, days.kind if days else ""}
+    if split == "wordings":
+        return bool(kinds & NEW_IN_WORDINGS) or rng.random() < KEPT
     return split != "further" or style.clock == "words" or bool(kinds & OFTEN_WRONG) or rng.random() < KEPT
 
 
-def ask(rng: random.Random, time: Part, days: Part | None, *, held: bool) -> Row | None:
+def ask(rng: random.Random, time: Part, days: Part | None, split: str) -> Row | None:
     """One prompt for the schedule; None if a held-out one came out in words of training only."""
-    choose = Chooser(rng, held=held)
+    held = sources(split) != "train"
+    choose = Chooser(rng, held=held, wide=split == "wordings")
     core = core_text(choose, time, days) if days else joined_text(choose, time)
     prompt = roughened(rng, framed(choose, core))
     if held and not choose.unseen:
@@ -204,7 +219,7 @@ def questions(split: str, count: int, seed: int) -> list[Row]:
         expression = " ".join(time.fields + days.fields if days else time.fields)
         if uses[expression] >= CAPS[split] or not belongs(rng, expression, split) or not wanted(rng, style, time, days, split):
             continue
-        row = ask(rng, time, days, held=sources(split) != "train")
+        row = ask(rng, time, days, split)
         if row and row.prompt.lower() not in prompts:
             prompts.add(row.prompt.lower())
             uses[expression] += 1

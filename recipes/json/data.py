@@ -2,16 +2,19 @@
 
     python recipes/json/data.py --out recipes/json/data --seed 0
 
-Writes train.jsonl, validation.jsonl and test.jsonl. The three splits share no kind of record, no text, no invented word and no way of
-asking. The answer is one line of JSON: keys in the order asked for, values copied from the text, numbers with the digits they have there.
+Writes train.jsonl, validation.jsonl and test.jsonl, which share no kind of record, no text, no invented word and no way of asking, and
+further.jsonl for further.yaml, rows of training in which mostly the words around a value tell whose it is. The answer is one line of JSON:
+keys in the order asked for, values copied from the text, numbers with the digits they have there.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,11 @@ import json_values as values
 from json_phrasings import AFTER, BEFORE
 from json_prompts import Asked
 from json_records import Entry, Field, draw, load_pool, render
+from json_roles import roles
 from json_values import Value
 
 POOLS = Path(__file__).resolve().parent / "pools"
-SIZES = {"train": 10_000, "validation": 200, "test": 400}
+SIZES = {"train": 10_000, "further": 6_000, "validation": 200, "test": 400}
 GROUP = 4
 """Training texts in a row over one beginning, which a batch then computes once."""
 SHARED = 50
@@ -36,6 +40,8 @@ MAX_PROMPT = 430
 """Longest prompt in characters; longer ones are drawn again, because tokens are training time."""
 LISTING_SHARE = 0.12
 """Groups over a made-up list of keys and values instead of a sentence from the pools."""
+FURTHER_SHARES = (0.2, 0.15, 0.4)
+"""Of the further groups: values of one kind in made-up roles, listings, records of pools/further.txt; the others are as in training."""
 NULL_SHARE = 0.1
 """Groups that ask for a field the text does not tell."""
 
@@ -134,17 +140,30 @@ def clear(row: dict[str, Any]) -> bool:
     return len(set(numbers)) == len(numbers) and len(set(texts)) == len(texts)
 
 
+def entries(rng: random.Random, split: str) -> Iterator[Entry]:
+    """What the groups of a split are about, without end."""
+    pool = load_pool(POOLS / f"{split}.txt")
+    for turn in itertools.count(1):
+        yield listing(rng, split) if rng.random() < LISTING_SHARE else pool[turn % len(pool)]
+
+
+def further_entries(rng: random.Random) -> Iterator[Entry]:
+    """What the further groups are about, without end."""
+    known, new = load_pool(POOLS / "train.txt"), load_pool(POOLS / "further.txt")
+    for turn in itertools.count(1):
+        kind = rng.choices(range(4), (*FURTHER_SHARES, 1 - sum(FURTHER_SHARES)))[0]
+        yield (roles(rng), listing(rng, "train"), new[turn % len(new)], rng.choice(known))[kind]
+
+
 def split_rows(split: str, size: int, seed: int) -> list[dict[str, Any]]:
     """All rows of one split; deterministic for a seed."""
     rng = random.Random(f"json/{split}/{seed}")
-    pool = load_pool(POOLS / f"{split}.txt")
+    source, words = (further_entries(rng), "train") if split == "further" else (entries(rng, split), split)
     seen: set[str] = set()
     groups: list[list[dict[str, Any]]] = []
-    count = turn = 0
+    count = 0
     while count < size:
-        turn += 1
-        entry = listing(rng, split) if rng.random() < LISTING_SHARE else pool[turn % len(pool)]
-        found = [row for row in group(entry, rng, split) if len(row["prompt"]) <= MAX_PROMPT and clear(row)]
+        found = [row for row in group(next(source), rng, words) if len(row["prompt"]) <= MAX_PROMPT and clear(row)]
         fresh = [row for row in found if row["prompt"] not in seen][: size - count]
         seen |= {row["prompt"] for row in fresh}
         count += len(fresh)

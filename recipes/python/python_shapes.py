@@ -29,7 +29,6 @@ class Shape:
 
 
 LISTS = "numbers strings text range digits values"
-SEQUENCES = "numbers strings"
 
 SHAPES = (
     Shape(

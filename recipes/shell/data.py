@@ -4,7 +4,8 @@
 
 FOLDER is a checkout of tldr-pages or holds ``tldr-en.jsonl``; without --data it is the one that EXPERT_KIT_TLDR names, which is how
 ``expert-kit train`` is told. Validation and test ask for command lines of training, in words and with values that training never uses.
-``new_commands`` asks for commands that training does not know at all.
+``new_commands`` asks for commands that training does not know at all. ``further`` is for further.yaml: the command lines of training,
+asked for in training's words again, with other values.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ from tldr_pages import MissingPagesError, read_examples
 
 HERE = Path(__file__).resolve().parent
 FOLDER_VARIABLE = "EXPERT_KIT_TLDR"
-SIZES = {"train": 6_000, "validation": 200, "test": 400, "new_commands": 100}
+SIZES = {"train": 6_000, "further": 8_000, "validation": 200, "test": 400, "new_commands": 100}
+
+TRAINING = ("train", "further")
+"""Splits of the same lines and words."""
 
 
 @cache
@@ -46,8 +50,10 @@ def hand_written() -> frozenset[str]:
 def questions(lines: Lines, split: str, count: int, seed: int) -> list[Row]:
     """The rows of one split; no prompt twice, and every line about as often as every other."""
     rng = random.Random(f"shell/{split}/{seed}")
-    held = split != "train"
+    held = split not in TRAINING
     source = lines.new if split == "new_commands" else lines.known
+    if not source:
+        raise MissingPagesError(f"the pages have no command line for {split}; they are not all there")
     found: dict[str, Row] = {}
     tries = 0
     while len(found) < count and tries < 40 * count:
@@ -67,14 +73,14 @@ def rows(lines: Lines, split: str, count: int, seed: int) -> list[dict[str, obje
     for number, row in enumerate(questions(lines, split, count, seed)):
         identity = f"shell-{split}-{number:05d}"
         plain: dict[str, object] = {"id": identity, "prompt": row.prompt, "completion": row.code, "kind": row.line.page}
-        if split != "train":
+        if split not in TRAINING:
             plain |= {"group": row.line.page, "options": lines.options.get(row.line.page, {})}
         made.append(plain)
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the four files."""
+    """Write the five files."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data", type=Path, default=os.environ.get(FOLDER_VARIABLE))
     options, rest = parser.parse_known_args(arguments)

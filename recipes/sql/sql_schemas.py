@@ -27,7 +27,6 @@ NUMERIC = {"price", "money", "salary", "age", "year", "birth", "weight", "height
     "rate",
     "temp",
 }
-TEXTUAL = {"label", "person", "cat", "text", "date"}
 SYNONYM_COLUMNS = {
     "name": ["full_name", "title", "label"],
     "title": ["name", "caption"],

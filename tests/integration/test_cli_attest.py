@@ -102,6 +102,13 @@ def test_a_wrong_file_of_ones_own_is_ones_own_to_correct(run, signed: Path, file
         assert "ask the one" not in error["next"]
 
 
+@pytest.mark.parametrize("text", ["zz", "=test.jsonl", "gsm8k="])
+def test_data_without_suite_or_file_is_told_the_form(run, signed: Path, files, text):
+    error = run("attest", signed, "--type", "eval", "--report", files / "report.json", "--data", text, "--key", "release", "--json").error
+    assert (error["code"], error["message"]) == ("data_file", f"--data {text} is not SUITE=FILE")
+    assert "gsm8k=test.jsonl" in error["next"]
+
+
 @pytest.mark.parametrize("option", ["--predicate", "--report"])
 def test_a_file_that_is_not_there_is_said_in_words(run, signed: Path, files, option):
     gone = files / "gone.json"

@@ -5,6 +5,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 COMMON = ("--dtype", "float32", "--device", "cpu", "--batch-size", "4")
 
 
@@ -39,6 +41,18 @@ def test_a_recipe_without_tests_or_data_says_what_to_do(run, recipe: Path, adapt
     recipe.write_text(text[: text.index("tests:")] + text[text.index("lora_r:") :])
     bare = run("eval", adapter, "--recipe", recipe, "--json", *COMMON)
     assert (bare.code, bare.error["code"]) == (6, "recipe_without_tests")
+
+
+def test_a_test_set_with_a_bad_row_is_refused_before_a_base_is_loaded(run, recipe: Path, home: Path, adapter: Path):
+    (home / "bases").rename(home / "away")
+    with (recipe.parent / "test.jsonl").open("a") as file:
+        file.write('\n{"prompt": 5, "completion": "x"}\n')
+    done = run("eval", adapter, "--recipe", recipe, "--json", *COMMON)
+    assert (done.code, done.error["code"]) == (6, "table_malformed")
+    assert "test.jsonl:10: no text under 'prompt'" in done.error["message"]
+    (recipe.parent / "test.jsonl").unlink()
+    done = run("eval", adapter, "--recipe", recipe, "--json", *COMMON)
+    assert (done.code, done.error["code"]) == (6, "table_unreadable")
 
 
 def test_missing_generated_tests_are_made_by_the_recipes_script(run, recipe: Path, adapter: Path):
@@ -79,10 +93,13 @@ def test_interference_puts_every_other_expert_beside_each(run, recipe: Path, two
     assert [list(one["beside"]) for one in found] == [[two_experts[1]], [two_experts[0]]]
 
 
-def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path):
+def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path, tmp_path: Path):
+    other = shutil.copytree(recipe.parent, tmp_path / "other") / "recipe.yaml"
+    other.write_text(recipe.read_text().replace("tiny-llama", "another"))
     for words, code in (
         (("--matrix", "expert-kit/sql"), "matrix_malformed"),
-        (("--matrix", f"a/b={recipe}", "--matrix", f"a/b={recipe}"), "matrix_bases"),
+        (("--matrix", f"a/b={recipe}", "--matrix", f"a/b={recipe}"), "matrix_twice"),
+        (("--matrix", f"a/b={recipe}", "--matrix", f"c/d={other}"), "matrix_bases"),
         (("expert-kit/sql", "--matrix", f"a/b={recipe}"), "eval_incomplete"),
         (("expert-kit/sql",), "eval_incomplete"),
         (("expert-kit/sql", "--recipe", recipe, "--out", "matrix"), "eval_incomplete"),
@@ -92,6 +109,37 @@ def test_a_matrix_of_words_that_do_not_fit_is_refused(run, recipe: Path):
     ):
         done = run("eval", *words, "--json")
         assert (done.code, done.error["code"]) == (2, code)
+
+
+def test_an_expert_that_stands_twice_in_a_matrix_is_named(run, recipe: Path):
+    error = run("eval", "--matrix", f"a/b={recipe}", "--matrix", f"a/b={recipe}", "--json").error
+    assert error["message"] == "--matrix names a/b twice"
+    assert "base model" not in error["next"]
+
+
+def test_a_folder_that_is_none_of_an_adapter_is_refused_before_a_base_is_loaded(run, recipe: Path, adapter: Path, tmp_path, monkeypatch):
+    monkeypatch.setattr("expert_kit.cli.eval.open_engine", lambda *_, **__: pytest.fail("the base was loaded"))
+    report = tmp_path / "report"
+    for words in (("./nope",), ("./nope", "--report", report), (adapter, "--experts", tmp_path)):
+        done = run("eval", *words, "--recipe", recipe, "--json", *COMMON)
+        assert (done.code, done.error["code"]) == (2, "adapter_folder")
+        assert done.error["next"]
+    (adapter / "adapter_model.safetensors").unlink()
+    assert "adapter_model.safetensors is missing" in run("eval", adapter, "--recipe", recipe, "--json", *COMMON).error["message"]
+    assert not report.exists()
+
+
+def test_a_place_for_results_that_is_a_file_is_refused_with_what_can_be_done(run, recipe: Path, adapter: Path, tmp_path: Path):
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    for words, option in (
+        ((adapter, "--recipe", recipe, "--report", taken), "--report"),
+        (("--matrix", f"a/b={recipe}", "--out", taken), "--out"),
+    ):
+        error = run("eval", *words, "--json", *COMMON).error
+        assert error["code"] == "out_invalid"
+        assert error["message"].startswith(f"{option} {taken} is no folder")
+        assert ".expert" not in error["message"] + error["next"]
 
 
 def test_the_routers_choice_can_stand_beside(run, recipe: Path, two_experts):

@@ -47,6 +47,7 @@ def test_a_file_that_is_no_archive_is_never_overwritten(run, base_here, tmp_path
     (tmp_path / "notes.md").write_text("mine")
     done = run("package", tmp_path / "source", "--out", tmp_path / "notes.md", "--json")
     assert (done.code, done.error["code"]) == (2, "out_invalid")
+    assert "end the name in .expert" in done.error["next"]
     assert (tmp_path / "notes.md").read_text() == "mine"
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from expert_kit.archive import ArchiveReader
+from expert_kit.cli.train_package import check_source
 from expert_kit.signing import KeyInfo
+from expert_kit.training import load_recipe
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ def test_what_is_written_is_said_as_json_too(run, table: Path, tmp_path: Path, h
         "test": 4,
         "repeated": 0,
         "contradicting": 0,
+        "too_long": 0,
     }
 
 
@@ -68,6 +71,8 @@ def test_what_is_written_is_said_as_json_too(run, table: Path, tmp_path: Path, h
         (("--prompt", "asked", "--task", "exacct"), "task_unknown"),
         (("--prompt", "asked", "--license", "free for all!"), "license_invalid"),
         (("--prompt", "asked", "--license", "banana"), "license_invalid"),
+        (("--prompt", "asked", "--summary", "x" * 501), "summary_invalid"),
+        (("--prompt", "asked", "--base", "no such/base!"), "base_unknown"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(run, table: Path, tmp_path: Path, home: Path, more, code: str):
@@ -99,6 +104,33 @@ def test_half_a_recipe_is_never_left(run, table: Path, tmp_path: Path, home: Pat
     done = new(run, table, tmp_path / "out" / "support", "--prompt", "asked", "--json")
     assert done.error["code"] == "output_unwritable"
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_written_is_what_packing_takes(run, tmp_path: Path, base_here: None):
+    table = tmp_path / "tickets.csv"
+    table.write_text("asked,said\n" + "".join(f"how do i 👩\u200d💻 {n}?,do {n} twice\n" for n in range(40)))
+    done = new(run, table, tmp_path / "support", "--prompt", "asked", "--base", "Tiny", "--summary", "x" * 500)
+    assert done.code == 0, done.err
+    assert check_source(tmp_path / "support") == tmp_path / "support" / "expert"
+
+
+def test_a_base_is_named_by_its_id(run, table: Path, tmp_path: Path, home: Path):
+    known, other = "HuggingFaceTB/SmolLM2-135M-Instruct", "Some/Other_Model"
+    for name, base_id in ((known, "smollm2-135m"), (other, "some--other_model")):
+        folder = tmp_path / base_id
+        done = new(run, table, folder, "--prompt", "asked", "--base", name)
+        assert done.code == 0, done.err
+        assert load_recipe(folder / "recipe.yaml").model_name_or_path == base_id
+        assert f"base: {base_id}\n" in (folder / "expert" / "expert.yaml").read_text()
+
+
+def test_rows_that_are_longer_than_the_recipe_allows_are_said(run, tmp_path: Path, home: Path):
+    table = tmp_path / "tickets.csv"
+    table.write_text("asked,said\n" + "".join(f"how {n}?,{'long ' * (300 if n < 7 else 1)}\n" for n in range(40)))
+    done = new(run, table, tmp_path / "support", "--prompt", "asked")
+    assert done.code == 0, done.err
+    assert "warning: 7 rows may be longer than max_new_tokens or max_length in recipe.yaml" in done.err
+    assert new(run, table, tmp_path / "again", "--prompt", "asked", "--json").json["too_long"] == 7
 
 
 def test_a_column_can_say_what_is_held_out(run, tmp_path: Path, home: Path):

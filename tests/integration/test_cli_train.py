@@ -84,6 +84,12 @@ def test_keys_can_be_set_and_wrong_ones_are_named(run, recipe: Path):
     assert run("train", recipe, "--set", "lora_r").code == 2
 
 
+@pytest.mark.parametrize("value", ["{{adapter}}", "2024-02-30", "!!bool maybe", "[" * 3000, "{a: 1, a: 2}"])
+def test_a_set_value_that_is_no_yaml_is_told_the_form(run, recipe: Path, value: str):
+    done = run("train", recipe, "--set", f"init_adapter={value}", "--json")
+    assert (done.code, done.error["code"]) == (2, "set_malformed")
+
+
 def test_an_unknown_task_is_refused_before_training(run, recipe: Path, tmp_path: Path):
     recipe.write_text(recipe.read_text().replace("derivative", "derivitive"))
     done = run("train", recipe, "--output", tmp_path / "run")
@@ -92,9 +98,19 @@ def test_an_unknown_task_is_refused_before_training(run, recipe: Path, tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_test_set_with_a_bad_row_is_refused_before_training(run, recipe: Path, tmp_path: Path):
+    (recipe.parent / "test.jsonl").write_text('{"prompt": null, "completion": "x"}\n')
+    done = run("train", recipe, "--output", tmp_path / "run", "--device", "cpu", "--json")
+    assert (done.code, done.error["code"]) == (6, "table_malformed")
+    assert "test.jsonl:1: no text under 'prompt'" in done.error["message"]
+    assert not (tmp_path / "run").exists()
+
+
 def test_prepare_only_makes_the_data_and_needs_no_base_model(run, recipe: Path, home: Path):
     script = "import argparse, pathlib\np = argparse.ArgumentParser()\np.add_argument('--out')\nout = pathlib.Path(p.parse_args().out)\n"
-    (recipe.parent / "data.py").write_text(script + "(out / 'test.jsonl').write_text('')\n")
+    (recipe.parent / "data.py").write_text(
+        "import json\n" + script + "(out / 'test.jsonl').write_text(json.dumps({'prompt': 'a', 'completion': 'b'}))\n"
+    )
     recipe.write_text(recipe.read_text().replace("dataset: {", "dataset: {prepare: data.py, "))
     (recipe.parent / "test.jsonl").unlink()
     (home / "bases").rename(home / "away")
@@ -161,6 +177,22 @@ def test_an_expert_that_passes_the_gate_is_packed_by_train(run, recipe: Path, tm
         powers, general = reader.manifest.eval or ()
     assert (powers.value_ppm, powers.base_ppm) == (1_000_000, 0)
     assert general.value_ppm <= 1.5 * (general.base_ppm or 0)
+
+
+@pytest.mark.parametrize("where", ["recipe", "notes"])
+def test_packing_writes_over_no_folder_that_is_not_a_runs(run, recipe: Path, tmp_path: Path, where: str):
+    source = write_source(recipe.parent / "expert", base="tiny-llama").parent
+    shutil.rmtree(source / "adapter")
+    (source / "eval.yaml").unlink()
+    output = recipe.parent if where == "recipe" else tmp_path / "mine"
+    if where == "notes":
+        (output / "expert").mkdir(parents=True)
+        (output / "expert" / "notes.txt").write_text("mine")
+    before = sorted(path.name for path in (output / "expert").iterdir())
+    done = run("train", recipe, "--output", output, "--package", tmp_path / "dist", "--json")
+    assert (done.code, done.error["code"]) == (2, "output_taken")
+    assert sorted(path.name for path in (output / "expert").iterdir()) == before
+    assert not (output / "run.json").exists()
 
 
 def test_a_learning_rate_is_found_without_leaving_anything_but_its_curve(

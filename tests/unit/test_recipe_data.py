@@ -32,6 +32,28 @@ def test_rows_that_cannot_be_made_leave_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("below", ["", "deeper/down"])
+def test_a_file_is_no_folder_to_write_into(tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str) -> None:
+    (tmp_path / "rows").write_text("mine")
+
+    def make(*_: object) -> list[dict[str, str]]:
+        raise AssertionError("this may take minutes")
+
+    with pytest.raises(SystemExit) as caught:
+        run_data_script("About.", {"train": 1}, make, ["--out", str(tmp_path / "rows" / below)])
+    assert caught.value.code == 2
+    assert f"argument --out: {tmp_path / 'rows'} is a file, not a folder" in capsys.readouterr().err
+    assert (tmp_path / "rows").read_text() == "mine"
+
+
+def test_fewer_rows_than_asked_for_are_written_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_data_script(
+        "About.", {"train": 5, "test": 2}, lambda split, count, seed: rows(split, min(count, 3), seed), ["--out", str(tmp_path)]
+    )
+    assert capsys.readouterr().err == "warning: train has 3 rows, not 5: there are no more\n"
+    assert len((tmp_path / "train.jsonl").read_text().splitlines()) == 3
+
+
 def test_text_stands_in_the_file_as_it_is_one_object_a_line(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "rows.jsonl", [{"prompt": "é\u2028\n", "completion": "x"}])
     text = (tmp_path / "rows.jsonl").read_bytes().decode()

@@ -56,3 +56,15 @@ def test_a_figure_is_a_png_whatever_the_name_says_and_there_whole_or_not_at_all(
     with pytest.raises(FileNotFoundError):
         replace_png(tmp_path / "none" / "curve.png", Figure(figsize=(1, 1)))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_system_without_the_flags_of_others_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no O_CLOEXEC, and without O_BINARY changes line breaks."""
+    given: list[int] = []
+    real = os.open
+    monkeypatch.delattr(os, "O_CLOEXEC")
+    monkeypatch.setattr(os, "O_BINARY", 1 << 40, raising=False)
+    monkeypatch.setattr(os, "open", lambda name, flags, *rest: (given.append(flags), real(name, flags & ~(1 << 40), *rest))[1])
+    replace_whole(tmp_path / "file", b"a\nb\r\n", durable=False)
+    assert (tmp_path / "file").read_bytes() == b"a\nb\r\n"
+    assert [flags >> 40 for flags in given] == [1]

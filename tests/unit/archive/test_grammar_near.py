@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import random
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
@@ -15,11 +17,11 @@ from expert_kit.archive.grammar_near import MAX_NEAR, can_follow, has_words, nea
 WORDS = st.text("abcé", min_size=1, max_size=7)
 
 
-def follows(text: str, answer: str) -> bool:
+def follows(text: str, answer: str, meant: Mapping[str, Sequence[str]] = MappingProxyType({})) -> bool:
     """Whether an answer fulfils the rule for a text."""
     guidance = importlib.import_module("llguidance")
     tokenizer = guidance.LLTokenizer(guidance.TokenizerWrapper(Bytes()))
-    grammar = guidance.LLMatcher.grammar_from_lark(f"start: near\n{near_rules('near', text)}\n")
+    grammar = guidance.LLMatcher.grammar_from_lark(f"start: near\n{near_rules('near', text, meant)}\n")
     matcher = guidance.LLMatcher(tokenizer, grammar, log_level=0, limits=guidance.LLParserLimits(**LIMITS))
     assert not matcher.is_error(), matcher.get_error()
     data = answer.encode()
@@ -118,6 +120,43 @@ def test_what_a_correction_may_be(text, answer):
 )
 def test_what_it_may_not_be(text, answer):
     assert not follows(text, answer)
+
+
+MEANT = {"aroudn": ("around",), "alot": ("lot", "a lot"), "Teh": ("the",), "TEH": ("the",), "cat": ()}
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("aroudn the cat", "around the cat"),
+        ("aroudn the cat", "Around the cat"),
+        ("aroudn the cat", "aroudn the cat"),
+        ("aroudn teh cat", "around the cat"),
+        ("alot of cats", "a lot of cats"),
+        ("alot of cats", "A lot of cats"),
+        ("Teh cat", "The cat"),
+        ("Teh cat", "the cat"),
+        ("TEH cat", "THE cat"),
+    ],
+)
+def test_where_it_is_known_what_a_word_meant_it_may_be_that(text, answer):
+    assert follows(text, answer, MEANT)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("aroudn the cat", "nearoudn the cat"),
+        ("aroudn the cat", "aroud the cat"),
+        ("aroudn the cat", "arou dn the cat"),
+        ("alot of cats", "allot of cats"),
+        ("alot of cats", "al-ot of cats"),
+        ("the cat", "the cut"),
+        ("TEH cat", "The cat"),
+    ],
+)
+def test_and_nothing_else(text, answer):
+    assert not follows(text, answer, MEANT)
 
 
 def masks(text: str, answer: str) -> str:

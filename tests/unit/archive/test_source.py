@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,10 @@ def test_all_problems_are_listed_at_once(tmp_path):
         ("summary: A tiny expert.", "summary: !!python/object/apply:os.getcwd []", "not YAML"),
         ("summary: A tiny expert.", "summary: [", "not YAML"),
         ("summary: A tiny expert.", "? [a]\n: b", "plain text"),
+        ("summary: A tiny expert.", "summary: 2024-02-30", "not YAML"),
+        ("summary: A tiny expert.", "summary: !!bool maybe", "not YAML"),
+        ("summary: A tiny expert.", "summary: !!timestamp soon", "not YAML"),
+        ("summary: A tiny expert.", "summary: !!map [[a]]", "not YAML"),
         ("adapter: adapter/", "adapter: ../adapter", "adapter: "),
         ("adapter: adapter/", "adapter: /adapter", "adapter: "),
         ("adapter: adapter/", "adapter: missing", "no folder"),
@@ -115,6 +120,20 @@ def test_fractions_become_millionths_without_rounding_errors(tmp_path):
     first, second = load_source(path).eval
     assert (first.value_ppm, first.base_ppm, first.metric) == (570_000, 0, "exact_match")
     assert (second.value_ppm, second.base_ppm) == (333_333, None)
+
+
+def test_a_report_may_be_json_whose_numbers_yaml_takes_for_text(tmp_path):
+    path = write_source(tmp_path)
+    rows = [{"suite": "s", "n": 20_000, "expert": 5e-05, "base": 0.0}, {"suite": "t", "n": 20_000, "expert": 1.5e-05, "base": -2e-05}]
+    (tmp_path / "eval.yaml").write_text(json.dumps({"results": rows}))
+    assert [(row.value_ppm, row.base_ppm) for row in load_source(path).eval] == [(50, 0), (15, -20)]
+
+
+@pytest.mark.parametrize("text", ["5e400", "0x5", "half", "5e-05 "])
+def test_text_that_is_no_number_of_json_is_no_result(tmp_path, text):
+    path = write_source(tmp_path)
+    (tmp_path / "eval.yaml").write_text(f'results: [{{suite: s, n: 5, expert: "{text}"}}]')
+    assert "eval: " in problems_of(path)
 
 
 def test_a_missing_source_is_a_typed_error(tmp_path):

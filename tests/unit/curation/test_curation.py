@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def test_lines_that_are_no_rows_are_kept_with_their_reason(tmp_path: Path) -> No
         (1, ""),
         (3, "not JSON"),
         (4, "not an object"),
-        (5, "no text under prompt and completion"),
-        (6, "no text under completion"),
+        (5, "no text under 'prompt' and 'completion'"),
+        (6, "no text under 'completion'"),
     ]
 
 
@@ -80,6 +81,30 @@ def test_every_kind_of_finding_names_its_line_and_the_other() -> None:
     }
 
 
+def test_a_row_is_compared_with_rows_that_stay() -> None:
+    words = [f"w{at}" for at in range(60)]
+    steps = [" ".join([*words[:30], *(["x"] * at), *words[30 + at :]]) for at in (0, 4, 8)]
+    assert [(at, other) for at, other, _ in near_pairs(steps)] == [(1, 0), (2, 1)]
+    rows = rows_of(*((prompt, "same") for prompt in steps))
+    assert [(one.line, one.code, one.other) for one in check_rows(rows)] == [(2, "nearly_repeated", 1)]
+
+
+def test_prompts_that_are_nearly_the_same_are_looked_for_only_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("expert_kit.curation.findings.near_pairs", fail)
+    assert [one.code for one in check_rows(rows_of(("a", "b"), ("a", "b"), ("a", "c")), near=False)] == ["repeated", "contradicted"]
+
+
+def test_text_of_every_script_is_no_control_character() -> None:
+    fine = ["a\u00a0b", "一\u3000二", "می\u200cشود", "👩\u200d💻", "soft\u00adhyphen", "x\n\ty", "\u200eא"]
+    assert check_rows(rows_of(*((prompt, "x") for prompt in fine))) == []
+    for char in ("\x1b", "\x85", "\r", "\u202e", "\u2066", "\ud800"):
+        (found,) = check_rows(rows_of(("prompt", f"a{char}b")), None)
+        assert (found.code, found.message) == ("control_character", f"has the character U+{ord(char):04X}")
+
+
 @pytest.mark.parametrize("pair", [("2 + 2", "2 - 2"), ("what is x < 5", "what is x > 5"), ("??", "!!"), ("今天天气好吗", "明天天气好吗")])
 def test_signs_and_letters_without_spaces_make_a_difference(pair: tuple[str, str]) -> None:
     assert jaccard(*map(shingles, pair)) < 0.8
@@ -108,6 +133,12 @@ def test_leaks_are_told_from_near_leaks_and_malformed_rows_are_no_prompts() -> N
     [
         ("sql", "SELECT a FROM t WHERE b = 'it''s'", "SELECT a FROM t WHERE"),
         ("sql", "SELECT 1", "SELECT 1; SELECT 2"),
+        ("sql", "INSERT INTO t VALUES (1)", "hello world"),
+        ("sql", "REPLACE INTO t VALUES (1)", "I"),
+        ("sql", "WITH a AS (SELECT 1) SELECT * FROM a UNION SELECT 2;", "a + b"),
+        ("sql", "CREATE TABLE t (a int)", "(maybe)"),
+        ("sql", "PRAGMA table_info(t)", "1"),
+        ("sql", "COMMIT", "the answer is 5"),
         ("json", '{"a": [1]}', "{'a': 1}"),
         ("python", "def f(x):\n    return x\n", "def f(x)\n    return x"),
         ("json", "[]", "[" * 100_000),
@@ -117,6 +148,13 @@ def test_leaks_are_told_from_near_leaks_and_malformed_rows_are_no_prompts() -> N
 def test_syntax_is_checked_and_nothing_is_run(language: str, good: str, bad: str) -> None:
     assert SYNTAXES[language](good) == ""
     assert SYNTAXES[language](bad)
+
+
+def test_what_sqlglot_thinks_of_a_text_is_not_written_anywhere(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    assert SYNTAXES["sql"]("EXPLAIN SELECT '\x1b[2J'") == ""
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
+    logging.getLogger("sqlglot").warning("still heard elsewhere")
+    assert "still heard" in caplog.text
 
 
 texts = st.lists(st.sampled_from(["a b c d", "a b c d e", "x y z", "x y z w", "one two three", "lone"]), min_size=1, max_size=30)

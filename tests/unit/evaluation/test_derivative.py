@@ -165,6 +165,7 @@ def test_close_is_not_the_same(text, other):
         "sinh(x)",
         "sin^-1(x)",
         "\\lambda",
+        "tan(ln(-1)x)",
     ],
 )
 def test_hostile_or_foreign_text_is_refused_at_once(text):
@@ -179,6 +180,14 @@ def test_a_very_long_answer_is_judged_quickly():
     start = time.monotonic()
     assert not check("f'(x) = (6x + 2)^60 so = derivative of is : " * 2000, QUADRATIC).ok
     assert time.monotonic() - start < 15.0
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan", "sec", "csc", "cot"])
+def test_a_function_of_an_imaginary_number_is_a_wrong_answer_and_no_error(name):
+    short = check(f"{name}(sqrt(-1)x)", QUADRATIC)
+    assert not short.ok
+    assert "imaginary" in short.reason
+    assert not check(f"The derivative of 3x^2 + 2x - 5 is {name}(sqrt(-4)x) + 6x. So f'(x) = {name}(sqrt(-4)x) + 6x.", QUADRATIC).ok
 
 
 def test_verdict_shows_what_was_judged_and_what_was_expected():

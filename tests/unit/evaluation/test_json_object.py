@@ -138,5 +138,15 @@ def test_hostile_answers_are_wrong_and_cheap(text):
     assert time.process_time() - start < 1.0
 
 
+@pytest.mark.parametrize("depth", [500, 700, 900, 950])
+@pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "object", "additionalProperties": {"$ref": "#"}}])
+def test_an_answer_that_is_nested_too_deeply_for_what_looks_at_it_is_wrong(depth, schema):
+    row = {"completion": '{"a": 1}', "schema": schema}
+    for text in ('{"a":' * depth + "1" + "}" * depth, '{"a":' + "[" * depth + "]" * depth + "}"):
+        assert not check(text, row).ok
+    deep = check('{"a":' * depth + "1" + "}" * depth, row)
+    assert (deep.got, deep.reason) == ('{"a":' * 60, "nested too deeply")
+
+
 def test_recipes_find_the_check_by_its_name():
     assert task("json_object") is check

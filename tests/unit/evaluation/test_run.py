@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from expert_kit.evaluation import (
     build_report,
     markdown_table,
     oracle_scores,
+    read_test_set,
     run_suite,
     task,
     wilson,
@@ -71,6 +73,30 @@ def test_a_row_with_a_line_separator_in_its_text_is_one_row(engine, suite):
     row = {"prompt": "say\u2028x\u0085y", "completion": "x", "least": 0}
     suite.path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
     assert [case.prompt for case in run_suite(engine, suite, None).cases] == [row["prompt"]]
+
+
+def test_a_test_set_is_read_as_training_rows_are(engine, suite):
+    row = {"prompt": "say", "completion": "x", "least": 0}
+    suite.path.write_text(f"\ufeff{json.dumps(row)}\r\n\r\n", encoding="utf-8", newline="")
+    rows, digest = read_test_set(suite.path)
+    assert (rows, digest) == ([row], hashlib.sha256(suite.path.read_bytes()).hexdigest())
+    assert run_suite(engine, suite, None).total == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"prompt": 5, "completion": "x"}, "no text under 'prompt'"),
+        ({"prompt": "x", "completion": None}, "no text under 'completion'"),
+        ({"prompt": " ", "completion": ""}, "no text under 'prompt' and 'completion'"),
+        ({"prompt": "\ud800", "completion": "x"}, "half of a surrogate pair"),
+    ],
+)
+def test_a_row_that_cannot_be_asked_or_scored_is_named_by_its_line(suite, bad, words):
+    suite.path.write_text(json.dumps({"prompt": "say", "completion": "x"}) + "\n\n" + json.dumps(bad) + "\n")
+    with pytest.raises(DataError, match=f"{suite.path}:3: .*{words}") as caught:
+        read_test_set(suite.path)
+    assert caught.value.code == "table_malformed"
 
 
 def test_the_report_compares_with_the_base_and_names_the_file(engine, suite, tmp_path, tiny_folder):

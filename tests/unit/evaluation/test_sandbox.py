@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -153,6 +154,13 @@ def f():
     outcome = run_calls(source, "f", ["()"])
     # The code may break what reports it, and then has no result; it never has another one than its own.
     assert [result.value for result in outcome.results] in ([], [None], [5])
+
+
+def test_the_tables_can_be_read_where_processes_have_no_limits(monkeypatch: pytest.MonkeyPatch):
+    """As on Windows, which has no ``resource``; the check of a source reads them, and the room imports that."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    tables = runpy.run_path(str(sandbox._RUNNER), run_name="read")
+    assert "math" in tables["MODULES"]
 
 
 def test_the_kernel_itself_refuses_files_sockets_and_processes():

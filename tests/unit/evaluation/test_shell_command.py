@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import re
 import time
 
 import pytest
 
 from expert_kit.errors import DataError
+from expert_kit.evaluation import shell_command, shell_words
 from expert_kit.evaluation.shell_command import check
 
 
@@ -112,6 +115,39 @@ def test_a_very_long_answer_is_judged_quickly() -> None:
     for text in ("a " * 5000, "{{" * 3000, "'" * 4001, "-" * 8000, "$(" * 4000, "`" * 8001, "a=" * 4000, "ann" + "@" * 300):
         assert not check(text, row("ssh {{user}}@{{host}}@{{a}}@{{b}} {{c}}")).ok
     assert time.monotonic() - start < 5
+
+
+class Watched(str):
+    """A word that keeps how far it was searched each time."""
+
+    searched: list[int]
+
+    def find(self, part: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+        found = super().find(part, start, end)
+        self.searched.append((end or len(self)) - start if found < 0 else found - start + len(part))
+        return found
+
+
+@pytest.mark.parametrize("holes", [2, 4, 40])
+def test_a_word_is_looked_through_once_however_many_placeholders_it_is_held_to(holes: int) -> None:
+    expected = "a".join([shell_words.HOLE] * holes)
+    for word, fits in (("a" * 300, True), ("a" * 299 + "b", True), ("b" * 300, False), ("ab" * 150, True), ("a" * holes, False)):
+        watched = Watched(word)
+        watched.searched = []
+        assert shell_command._fits(watched, expected + "c") is False
+        assert shell_command._fits(watched, expected) is fits
+        assert 0 < len(watched.searched) < holes
+        assert sum(watched.searched) <= len(word)
+
+
+def test_placeholders_stand_for_what_a_pattern_would_find() -> None:
+    rng = random.Random(3)
+    for _ in range(20_000):
+        word = "".join(rng.choices("ab" + shell_words.ACTIVE, [6, 3, 1], k=rng.randrange(9)))
+        expected = "".join(rng.choices("ab" + shell_words.ACTIVE + shell_words.HOLE, [5, 3, 1, 5], k=rng.randrange(1, 7)))
+        if shell_words.HOLE in expected:
+            pattern = f"[^{shell_words.ACTIVE}]+?".join(map(re.escape, expected.split(shell_words.HOLE)))
+            assert shell_command._fits(word, expected) is (re.fullmatch(pattern, word) is not None), (word, expected)
 
 
 @pytest.mark.parametrize("change", [{"completion": ""}, {"completion": "echo 'a"}, {"accept": ["echo 'a"]}, {"accept": [""]}])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
@@ -195,6 +197,43 @@ def test_endless_and_huge_queries_are_stopped_soon(answer: str) -> None:
 def test_a_huge_value_is_refused() -> None:
     assert not check("SELECT printf('%999999d', 1)", row()).ok
     assert not check("SELECT hex(replace(printf('%99999d', 1), ' ', 'aaaaaaaaaa'))", row()).ok
+
+
+BIG = "printf('%.*c', 190000, 'x')"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT {BIG} FROM singers a, singers b, singers c, singers d",
+        f"SELECT {', '.join([BIG] * 100)} FROM singers a, singers b",
+        f"SELECT CAST({BIG} AS BLOB) FROM singers a, singers b, singers c, singers d",
+        f"SELECT json_group_array({BIG}) FROM singers a, singers b, singers c, singers d",
+        f"SELECT json_group_object(a.id, {BIG}) FROM singers a, singers b, singers c, singers d",
+    ],
+)
+def test_a_result_of_large_values_takes_little_memory(query: str) -> None:
+    # A process of its own: what a query took shows in the most that its process ever had.
+    probe = f"""
+import resource
+from expert_kit.evaluation import sql_database
+most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+database = sql_database.load({SCHEMA!r}, {SETUP!r})
+with sql_database.opened(database) as connection:
+    before = most()
+    try:
+        sql_database.run(connection, {query!r})
+    except sql_database.QueryRefusedError:
+        print((most() - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 150
+
+
+def test_a_result_up_to_the_bound_is_returned_whole() -> None:
+    with sql_database.opened(sql_database.load(SCHEMA, SETUP)) as connection:
+        rows = sql_database.run(connection, f"SELECT {BIG} FROM singers a, singers b LIMIT 20")
+    assert [len(cell) for (cell,) in rows] == [190_000] * 20
 
 
 def test_verdicts_do_not_change_from_call_to_call() -> None:

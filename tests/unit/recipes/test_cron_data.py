@@ -50,7 +50,7 @@ def test_script_writes_the_same_rows_as_the_functions(recipe, tmp_path):
     for split in SPLITS:
         lines = (tmp_path / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         assert [json.loads(line) for line in lines] == recipe.rows(split, 300 if split == "train" else recipe.SIZES[split], seed=0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["further.jsonl", "test.jsonl", "train.jsonl", "validation.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{split}.jsonl" for split in sorted(recipe.SIZES)]
 
 
 def test_another_seed_gives_other_rows(recipe):
@@ -59,7 +59,7 @@ def test_another_seed_gives_other_rows(recipe):
 
 def test_no_expression_is_in_two_splits_but_the_plainest(recipe, asked):
     seen = {split: {row.expression for row in asked[split]} for split in SPLITS}
-    trained = seen["train"] | {row.expression for row in recipe.questions("further", 2000, seed=0)}
+    trained = seen["train"] | {row.expression for split in ("further", "wordings") for row in recipe.questions(split, 2000, seed=0)}
     shared = trained & (seen["validation"] | seen["test"]) | seen["validation"] & seen["test"]
     assert all(recipe.closed(expression) for expression in shared)
     plain = sum(recipe.closed(row.expression) for row in asked["test"])
@@ -72,6 +72,16 @@ def test_further_rows_have_the_words_of_training_and_more_of_what_it_leaves_wron
     assert not [row for row in further if held & set(row.phrasing)]
     shares = [sum(bool(recipe.OFTEN_WRONG & set(row.kind.split("+"))) for row in rows) / len(rows) for rows in (asked["train"], further)]
     assert shares[1] > 1.3 * shares[0]
+
+
+def test_rows_in_other_wordings_have_no_words_of_the_held_out_splits(recipe):
+    tables = (*recipe.ph.TIMES.values(), *recipe.ph.DAYS.values())
+    held = {phrase for known, kept in tables for phrase in set(kept) - set(known)}
+    new = {phrase for phrases in recipe.wordings.PHRASES.values() for phrase in phrases}
+    assert not new & held
+    found = recipe.questions("wordings", 2000, seed=0)
+    assert not [row for row in found if held & set(row.phrasing)]
+    assert sum(bool(new & set(row.phrasing)) for row in found) > 0.7 * len(found)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ from expert_kit.evaluation.json_object import check
 from tests.support.recipes import ROOT, SPLITS, Rows, recipe_module
 
 RECIPE = ROOT / "json"
+POOLS = (*SPLITS, "further")
 
 
 @pytest.fixture(scope="module")
 def modules() -> dict[str, ModuleType]:
-    return {name: recipe_module("json", name) for name in ("json_values", "json_records", "json_phrasings", "json_prompts")}
+    return {name: recipe_module("json", name) for name in ("json_values", "json_records", "json_phrasings", "json_prompts", "json_roles")}
 
 
 def test_held_out_rows_bring_their_schema(rows: Rows) -> None:
@@ -42,15 +43,15 @@ def test_every_value_is_in_the_text(rows: Rows) -> None:
 
 
 def test_no_prompt_or_text_is_in_two_splits(rows: Rows) -> None:
-    prompts = {split: {row["prompt"] for row in rows[split]} for split in SPLITS}
-    assert not prompts["train"] & (prompts["validation"] | prompts["test"])
+    prompts = {split: {row["prompt"] for row in rows[split]} for split in POOLS}
+    assert not (prompts["train"] | prompts["further"]) & (prompts["validation"] | prompts["test"])
     assert not {row["text"] for row in rows["validation"]} & {row["text"] for row in rows["test"]}
-    trained = "\n".join(prompts["train"])
+    trained = "\n".join(prompts["train"] | prompts["further"])
     assert [row["id"] for row in rows["test"] if row["text"] in trained] == []
 
 
 def test_pools_share_no_record_no_text_and_no_set_of_keys(modules: dict[str, ModuleType]) -> None:
-    pools = {split: modules["json_records"].load_pool(RECIPE / "pools" / f"{split}.txt") for split in SPLITS}
+    pools = {split: modules["json_records"].load_pool(RECIPE / "pools" / f"{split}.txt") for split in POOLS}
     assert [len(pools[split]) >= least for split, least in zip(SPLITS, (60, 6, 14), strict=True)] == [True] * 3
     held_by = [
         {split: {entry.key for entry in pool} for split, pool in pools.items()},
@@ -58,12 +59,31 @@ def test_pools_share_no_record_no_text_and_no_set_of_keys(modules: dict[str, Mod
         {split: {frozenset(field.keys[0] for field in entry.fields) for entry in pool} for split, pool in pools.items()},
     ]
     for held in held_by:
-        assert not held["train"] & (held["validation"] | held["test"])
+        assert not (held["train"] | held["further"]) & (held["validation"] | held["test"])
         assert not held["validation"] & held["test"]
 
 
+def test_roles_of_the_further_rows_are_no_keys_of_the_test(modules: dict[str, ModuleType]) -> None:
+    keys = {
+        key for entry in modules["json_records"].load_pool(RECIPE / "pools" / "test.txt") for field in entry.fields for key in field.keys
+    }
+    assert not keys & {role for roles in modules["json_roles"].ROLES.values() for role in roles.split()}
+
+
+def test_further_rows_name_a_role_beside_its_value_in_any_order(rows: Rows) -> None:
+    found = [row for row in rows["further"] if row["kind"] == "roles"]
+    assert len(found) > 800
+    turned = 0
+    for row in found:
+        answer = json.loads(row["completion"])
+        assert all(isinstance(value, (str, int)) for value in answer.values())
+        places = [row["prompt"].rindex(str(value)) for value in answer.values()]
+        turned += places != sorted(places)
+    assert 0.25 * len(found) < turned < 0.6 * len(found)
+
+
 def test_every_field_of_a_pool_is_told_by_some_text_and_has_its_own_keys(modules: dict[str, ModuleType]) -> None:
-    for split in SPLITS:
+    for split in POOLS:
         for entry in modules["json_records"].load_pool(RECIPE / "pools" / f"{split}.txt"):
             told = {field for text in entry.texts for field in entry.named(text)}
             assert set(entry.fields) == told, entry.key

@@ -129,6 +129,25 @@ def test_the_folder_may_be_named_by_the_environment_and_the_rows_are_the_same(wr
     assert rows_in(tmp_path) == written
 
 
+def test_further_rows_ask_for_training_lines_in_training_words(written, pages, tmp_path):
+    done = run(tmp_path, "--data", pages)
+    assert done.returncode == 0, done.stderr
+    further = [json.loads(line) for line in (tmp_path / "further.jsonl").read_text().splitlines()]
+    assert {row["kind"] for row in further} >= {row["kind"] for row in written["train"]}
+    held = {row["prompt"] for split in ("validation", "test", "new_commands") for row in written[split]}
+    assert not held & {row["prompt"] for row in further}
+    assert all("options" not in row for row in further)
+
+
+def test_pages_that_are_not_all_there_are_named_and_not_waited_for(tmp_path):
+    folder = tmp_path / "tldr" / "pages" / "common"
+    folder.mkdir(parents=True)
+    (folder / "ls.md").write_text(PAGES["ls"])
+    done = run(tmp_path / "out", "--data", tmp_path / "tldr")
+    assert done.returncode != 0
+    assert "no command line for new_commands" in done.stderr
+
+
 def test_without_pages_the_script_says_how_to_name_them(tmp_path):
     for arguments in ([], ["--data", tmp_path]):
         done = run(tmp_path / "out", *arguments)

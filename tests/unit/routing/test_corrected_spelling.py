@@ -5,7 +5,7 @@ import pytest
 
 from expert_kit.names import sha256_digest
 from expert_kit.routing import Candidate, EmbeddingRouter, FitInputs, Reader, RoutingPolicy, explain
-from expert_kit.routing.spelling import Speller, slips_between
+from expert_kit.routing.spelling import Speller
 from tests.support.encoders import FakeEncoder
 
 LANGUAGE = ("the", "in", "about", "letter", "weather", "garden", "form", "please", "money", "account")
@@ -44,13 +44,6 @@ def test_a_known_word_changes_only_where_the_examples_always_have_another_one() 
 
 def test_without_words_of_the_language_nothing_looks_mistyped() -> None:
     assert Speller(["transfer money"], ()).corrected("trnasfer mony") is None
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "slips"), [("abc", "abc", 0), ("abc", "acb", 1), ("abc", "bca", 2), ("kitten", "sitting", None), ("ab", "abcd", 2)]
-)
-def test_slips_are_counted_as_by_hand(one: str, other: str, slips: int | None) -> None:
-    assert slips_between(one, other, 2) == slips_between(other, one, 2) == slips
 
 
 class _KnowsWords(FakeEncoder):

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expert_kit.archive.examples import check_examples
 from expert_kit.errors import DataError
-from expert_kit.training import Plan, contradictions, load_recipe, split_rows, write_recipe
+from expert_kit.training import Plan, contradictions, load_recipe, over_caps, split_rows, write_recipe
 from expert_kit.training.recipe import missing_files
 
 ROWS = [{"prompt": f"question {n}", "completion": f"answer {n}"} for n in range(100)]
@@ -42,7 +43,8 @@ def test_white_space_makes_no_other_prompt() -> None:
     splits = split_rows(rows)
     held = {" ".join(row["prompt"].split()) for row in [*splits.test, *splits.validation]}
     assert not held & {" ".join(row["prompt"].split()) for row in splits.train}
-    assert contradictions(rows) == 100
+    assert contradictions(rows) == 0
+    assert contradictions([*rows, *({**row, "completion": "other"} for row in ROWS[:7])]) == 7
 
 
 def test_scripts_that_take_many_tokens_have_room_and_any_base_is_quoted(tmp_path: Path) -> None:
@@ -81,6 +83,24 @@ def test_the_experts_source_says_what_was_planned(tmp_path: Path) -> None:
     assert len(examples) == 85
     assert {example["text"] for example in examples} <= trained
     assert {split: sum(example["split"] == split for example in examples) for split in ("fit", "validate")} == {"fit": 68, "validate": 17}
+
+
+def test_prompts_that_no_package_takes_are_no_routing_examples(tmp_path: Path) -> None:
+    rows = [{"prompt": f"question {n}" + (" 👩\u200d💻" if n % 2 else " 👩"), "completion": f"answer {n}"} for n in range(100)]
+    write_recipe(tmp_path / "emoji", PLAN, split_rows(rows))
+    data = (tmp_path / "emoji" / "expert" / "routing" / "examples.jsonl").read_bytes()
+    assert check_examples(data) == []
+    assert 30 < len(data.splitlines()) < 50
+
+
+def test_rows_above_what_a_recipe_gives_room_for_are_counted(tmp_path: Path) -> None:
+    rows = [*ROWS, {"prompt": "p", "completion": "x" * 1024}]
+    assert over_caps(rows) == 0
+    long = [{"prompt": "p", "completion": "x" * 1026}, {"prompt": "y" * 4000, "completion": "x"}, {"prompt": "p", "completion": "好" * 171}]
+    assert over_caps([*rows, *long]) == 3
+    write_recipe(tmp_path / "long", PLAN, split_rows([*rows, *long]))
+    recipe = load_recipe(tmp_path / "long" / "recipe.yaml")
+    assert (recipe.tests["held_out"].max_new_tokens, recipe.max_length) == (512, 2048)
 
 
 def test_a_large_table_is_trained_for_one_epoch_and_long_rows_have_room(tmp_path: Path) -> None:

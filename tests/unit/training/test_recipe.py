@@ -48,11 +48,34 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
         (GOOD + "lora_r: 5\n", "given twice"),
         (GOOD + "early_stopping_patience: 2\neval_steps: 30\nsave_steps: 50\n", "multiple of eval_steps"),
         (GOOD + "x: !!python/object/apply:os.system [ls]\n", "not a YAML file"),
+        (GOOD + "init_adapter: {{adapter}}\n", r'needs quotes(.|\n)*recipe.yaml", line 5'),
+        (GOOD + "note: 2024-02-30\n", r'none of its kind(.|\n)*recipe.yaml", line 5'),
+        (GOOD + "note: !!bool maybe\n", "none of its kind"),
+        (GOOD + "note: !!timestamp soon\n", "none of its kind"),
+        (GOOD + "note: !!map [[a]]\n", "none of its kind"),
+        (GOOD + f"seed: {'9' * 5000}\n", "none of its kind"),
+        ("[" * 3000, "nested too deeply"),
+        (GOOD + "note: " + "[" * 3000, "nested too deeply"),
     ],
 )
 def test_broken_recipes(tmp_path, text, words):
     with pytest.raises(RecipeError, match=words):
         load_recipe(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["seed: 4294967296", "num_train_epochs: .inf", "num_train_epochs: .nan", "warmup_steps: .inf", "max_steps: 0", "max_steps: -2"],
+)
+def test_numbers_that_no_training_can_use_are_named(tmp_path, line):
+    with pytest.raises(RecipeError, match=f"recipe.yaml:5: {line.partition(':')[0]}: "):
+        load_recipe(write(tmp_path, GOOD + line + "\n"))
+
+
+def test_the_ends_of_what_numbers_may_be(tmp_path):
+    recipe = load_recipe(write(tmp_path, GOOD + "seed: 4294967295\nmax_steps: 1\nmax_grad_norm: .inf\n"))
+    assert (recipe.seed, recipe.max_steps, recipe.max_grad_norm) == (2**32 - 1, 1, float("inf"))
+    assert load_recipe(write(tmp_path, GOOD + "max_steps: -1\n")).max_steps == -1
 
 
 def test_a_missing_file_is_a_typed_error(tmp_path):

@@ -360,7 +360,7 @@ def test_logits_of_labelled_positions_equal_the_whole_models(tiny):
 
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("{", "not JSON"), ('{"prompt": "a"}', "'completion'"), ('{"prompt": "", "completion": "b"}', "'prompt'"), ("[1]", "'prompt'")],
+    [("{", "not JSON"), ('{"prompt": "a"}', "'completion'"), ('{"prompt": "", "completion": "b"}', "'prompt'"), ("[1]", "not an object")],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path, tiny, line, words):
     path = tmp_path / "rows.jsonl"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,7 @@ def test_a_field_of_several_lines_is_one_field(tmp_path: Path) -> None:
         ("rows.csv", 'a,b\n1,"2"x\n', 2),
         ("rows.csv", 'a,b\n1,2\n3,"4\n', 3),
         ("rows.jsonl", '{"a":' + "[" * 200_000 + "\n", 1),
+        ("rows.jsonl", '{"a": 1}\n{"a": "\\ud800"}\n', 2),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, name: str, text: str, line: int) -> None:
@@ -114,8 +117,57 @@ def test_repeated_rows_are_counted_and_rows_without_text_are_listed() -> None:
     with pytest.raises(DataError, match=r"17 of 19 rows lack a text in question or answer: 3, 4, 5, .*12, \.\.\.") as caught:
         make_rows(bad, Columns("question", "answer"))
     assert caught.value.code == "rows_incomplete"
-    for bad_text in ("\ud800", "a\0b"):
-        with pytest.raises(DataError, match="lack a text"):
-            make_rows([(1, {"question": bad_text, "answer": "x"})], Columns("question", "answer"))
     with pytest.raises(DataError, match="lack a text"):
         make_rows([(1, {"a": None, "b": "x", "c": "y"})], Columns("{a}{b}", "c"))
+
+
+def test_rows_that_differ_in_white_space_only_are_one() -> None:
+    rows, repeated = make_rows([(1, {"q": "a  b", "a": "x y"}), (2, {"q": "a b", "a": "x  y"})], Columns("q", "a"))
+    assert (rows, repeated) == ([{"prompt": "a  b", "completion": "x y"}], 1)
+
+
+def test_characters_that_no_text_has_are_told_from_missing_text() -> None:
+    records = [(number, {"q": text, "a": "x"}) for number, text in enumerate(("fine", "a\0b", "", "\ud800", "\0"), start=1)]
+    with pytest.raises(DataError) as caught:
+        make_rows(records, Columns("q", "a"))
+    assert caught.value.code == "rows_incomplete"
+    assert caught.value.message.removeprefix("not every row has text to train on: ").split("; ") == [
+        "2 of 5 rows have a NUL character in q or a: 2, 5",
+        "1 of 5 rows lack a text in q or a: 3",
+        "1 of 5 rows have half of a surrogate pair in q or a: 4",
+    ]
+
+
+def test_dates_become_text_and_what_is_none_is_named_with_its_column_and_row() -> None:
+    day = datetime(2024, 5, 1, 12, 30)
+    rows, _ = make_rows([(1, {"q": day, "a": day.date()}), (2, {"q": Decimal("1.50"), "a": 2.5})], Columns("q", "a"))
+    assert [tuple(row.values()) for row in rows] == [("2024-05-01 12:30:00", "2024-05-01"), ("1.50", "2.5")]
+    for cell in (b"bytes", [day], float("inf"), {"deep": float("nan")}):
+        with pytest.raises(DataError, match="row 2: the column q holds what is no text: ") as caught:
+            make_rows([(1, {"q": "fine", "a": "x"}), (2, {"q": cell, "a": "x"})], Columns("{q}?", "a"))
+        assert caught.value.code == "cell_unwritable"
+
+
+def test_a_number_that_is_none_is_a_missing_text() -> None:
+    with pytest.raises(DataError, match="1 of 1 rows lack a text in q or a: 1"):
+        make_rows([(1, {"q": float("nan"), "a": "x"})], Columns("q", "a"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sign"),
+    [
+        ("rows.csv", "question;answer\na?;A\n", "';'"),
+        ("rows.csv", "question;answer\nwell, a?;A, or B\n", "';'"),
+        ("rows.csv", "question\tanswer\na?\tA\n", r"'\\t'"),
+        ("rows.tsv", "question,answer\na?,A\n", "','"),
+    ],
+)
+def test_another_separator_is_named(tmp_path: Path, name: str, text: str, sign: str) -> None:
+    with pytest.raises(DataError, match=f"{name}:1: one column, .*, where {sign} seems to be the separator") as caught:
+        list(read_table(written(tmp_path, name, text)))
+    assert "commas in a .csv file" in caught.value.hint
+
+
+def test_a_table_of_one_column_is_read(tmp_path: Path) -> None:
+    assert list(read_table(written(tmp_path, "rows.csv", "question\na; b\n"))) == [(2, {"question": "a; b"})]
+    assert list(read_table(written(tmp_path, "rows.csv", ""))) == []

@@ -9,7 +9,7 @@ import torch
 from expert_kit.adapters import load_base
 from expert_kit.errors import CheckUnavailableError, DataError, RecipeError
 from expert_kit.inference import ExpertEngine
-from expert_kit.training import load_recipe, train
+from expert_kit.training import load_recipe, train, trl_methods
 from tests.unit.training.test_sft import write_recipe
 
 pytest.importorskip("trl", reason="the methods dpo and distill run on TRL: pip install 'expert-kit[methods]'")
@@ -119,6 +119,18 @@ def test_rows_without_a_preference_are_named(tmp_path, tiny):
     path = write_recipe(tmp_path / "dpo", method="dpo")
     with pytest.raises(DataError, match=r"train\.jsonl:1: no text under 'chosen'"):
         train(load_recipe(path), path.parent, tiny, tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["dpo", "distill"])
+def test_rows_that_are_too_long_are_left_out_and_counted(tmp_path, tiny, caplog, method):
+    rows = [{"prompt": "word " * (60 if at else 1), "chosen": "yes", "rejected": "no"} for at in range(4)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read = {"dpo": trl_methods._preferences, "distill": trl_methods._prompts}[method]
+    assert len(read(path, tiny.tokenizer, 80)) == 1
+    assert "left out 3 rows of more than max_length=80 tokens" in caplog.text
+    with pytest.raises(DataError, match="no row of at most 2 tokens"):
+        read(path, tiny.tokenizer, 2)
 
 
 def test_without_trl_the_command_that_installs_it_is_named(tmp_path, tiny, monkeypatch):
