@@ -45,7 +45,7 @@ _WHOLE: Final = r'/[^\s\x00-\x1f"\\]([^\x00-\x1f"\\]*[^\s\x00-\x1f"\\])?/'
 _NUMBER: Final = r"/(0|[1-9][0-9]{0,19})(\.[0-9]{1,19})?/"
 _ANY: Final = f"(?:{'|'.join(NAMES)})"
 _NAMED: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_ANY}(?![A-Za-z0-9_-])")
-_DEFINED: Final = re.compile(r"(?<![A-Za-z0-9_-])(?:PROMPT_|prompt_near|prompt_known)[A-Za-z0-9_-]*[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
+_DEFINED: Final = re.compile(rf"(?<![A-Za-z0-9_-])(?:PROMPT_|{'|'.join(sorted(_RUNS))})[A-Za-z0-9_-]*[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
 
 
 @dataclass(frozen=True)

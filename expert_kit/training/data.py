@@ -63,20 +63,28 @@ def encode_file(path: Path, tokenizer: Any, max_length: int) -> Dataset:
         DataError: see ``curation.read_rows``; no row is short enough.
     """
     columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
-    dropped = 0
-    for row in read_rows(path):
+    rows = read_rows(path)
+    for row in rows:
         ids, labels = encode_example(tokenizer, row["prompt"], row["completion"])
         if len(ids) > max_length:
-            dropped += 1
             continue
         columns["input_ids"].append(ids)
         columns["labels"].append(labels)
         columns["length"].append(len(ids))
-    if dropped:
-        _log.warning("%s: left out %d rows of more than max_length=%d tokens", path, dropped, max_length)
-    if not columns["length"]:
-        raise DataError(f"{path}: no row of at most {max_length} tokens", hint="raise max_length in the recipe")
+    tell_left_out(path, len(rows) - len(columns["length"]), len(rows), max_length)
     return Dataset.from_dict(columns)
+
+
+def tell_left_out(path: Path, left_out: int, total: int, max_length: int) -> None:
+    """Say how many rows are too long.
+
+    Raises:
+        DataError: all of them are.
+    """
+    if left_out:
+        _log.warning("%s: left out %d rows of more than max_length=%d tokens", path, left_out, max_length)
+    if left_out == total:
+        raise DataError(f"{path}: no row of at most {max_length} tokens", hint="raise max_length in the recipe")
 
 
 def encode_example(tokenizer: Any, prompt: str, completion: str) -> tuple[list[int], list[int]]:

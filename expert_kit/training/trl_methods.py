@@ -7,7 +7,6 @@ control tokens; here they get the ids that inference makes of the same text.
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,12 +18,12 @@ from transformers import PrinterCallback, TrainerCallback
 
 from expert_kit.adapters import BaseModel, answer_ids, chat_ids
 from expert_kit.curation import read_rows
-from expert_kit.errors import CheckUnavailableError, DataError, RecipeError
+from expert_kit.errors import CheckUnavailableError, RecipeError
+from expert_kit.training.data import tell_left_out
 from expert_kit.training.kinds import peft_config
 from expert_kit.training.recipe import Recipe
 from expert_kit.training.trainer import refuse_not_finite
 
-_log = logging.getLogger(__name__)
 Files = dict[str, Path]
 """``train`` and ``validation``."""
 
@@ -150,20 +149,12 @@ def _preferences(path: Path, tokenizer: Any, max_length: int) -> Dataset:
         if len(ids[0]) + max(map(len, ids[1:])) <= max_length:
             for column, found in zip(columns.values(), ids, strict=True):
                 column.append(found)
-    _tell_left_out(path, len(rows) - len(columns["prompt_ids"]), len(rows), max_length)
+    tell_left_out(path, len(rows) - len(columns["prompt_ids"]), len(rows), max_length)
     return Dataset.from_dict(columns)
 
 
 def _prompts(path: Path, tokenizer: Any, max_length: int) -> Dataset:
     prompts = [row["prompt"] for row in read_rows(path, ("prompt",))]
     kept = [prompt for prompt in prompts if len(_asked(tokenizer, prompt)) <= max_length]
-    _tell_left_out(path, len(prompts) - len(kept), len(prompts), max_length)
+    tell_left_out(path, len(prompts) - len(kept), len(prompts), max_length)
     return Dataset.from_dict({"prompt": kept})
-
-
-def _tell_left_out(path: Path, left_out: int, total: int, max_length: int) -> None:
-    """Say how many rows are too long; none that is short enough is an error."""
-    if left_out == total:
-        raise DataError(f"{path}: no row of at most {max_length} tokens", hint="raise max_length in the recipe")
-    if left_out:
-        _log.warning("%s: left out %d rows of more than max_length=%d tokens", path, left_out, max_length)

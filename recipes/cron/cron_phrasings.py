@@ -9,13 +9,14 @@ from __future__ import annotations
 Pair = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def _lines(text: str) -> tuple[str, ...]:
+def lines(text: str) -> tuple[str, ...]:
+    """One phrase a line."""
     return tuple(line.strip() for line in text.strip().split("\n"))
 
 
 TIMES: dict[str, Pair] = {
     "clock": (
-        _lines("""at {c}
+        lines("""at {c}
             at {c}
             at {c}
             at {c}
@@ -26,27 +27,27 @@ TIMES: dict[str, Pair] = {
             at exactly {c}
             at {c} sharp
             {c} exactly"""),
-        _lines("""at {c} on the dot
+        lines("""at {c} on the dot
             when the clock says {c}
             with a start time of {c}
             whenever it is {c}
             precisely at {c}"""),
     ),
     "every_minute": (
-        _lines("""every minute
+        lines("""every minute
             each minute
             once a minute
             once per minute
             every single minute
             every 1 minute
             every min"""),
-        _lines("""minute after minute
+        lines("""minute after minute
             one time a minute
             60 times an hour
             every 60 seconds"""),
     ),
     "every_n_minutes": (
-        _lines("""every {n} minutes
+        lines("""every {n} minutes
             every {n} minutes
             every {n} minutes
             every {n} min
@@ -58,23 +59,23 @@ TIMES: dict[str, Pair] = {
             in {n}-minute steps
             {n} minutes apart
             all {n} minutes"""),
-        _lines("""on a {n}-minute cycle
+        lines("""on a {n}-minute cycle
             one time every {n} minutes
             at a {n}-minute interval
             after every {n} minutes
             with {n} minutes between runs"""),
     ),
     "every_15_minutes": (
-        _lines("""every quarter of an hour
+        lines("""every quarter of an hour
             every quarter hour
             once every quarter of an hour
             four times an hour, every 15 minutes
             every fifteen minutes"""),
-        _lines("""on every quarter hour
+        lines("""on every quarter hour
             each quarter-hour"""),
     ),
     "every_30_minutes": (
-        _lines("""every half hour
+        lines("""every half hour
             every half an hour
             half-hourly
             each half hour
@@ -82,12 +83,12 @@ TIMES: dict[str, Pair] = {
             every thirty minutes
             once every half hour
             on the hour and on the half hour"""),
-        _lines("""at half-hour intervals
+        lines("""at half-hour intervals
             on every half hour
             once per half hour"""),
     ),
     "hourly": (
-        _lines("""every hour
+        lines("""every hour
             every hour
             hourly
             once an hour
@@ -99,14 +100,14 @@ TIMES: dict[str, Pair] = {
             at the top of every hour
             at minute 0 of every hour
             at the start of each hour"""),
-        _lines("""whenever the hour strikes
+        lines("""whenever the hour strikes
             at each full hour
             24 times a day, on the hour
             when a new hour begins
             at the beginning of every hour"""),
     ),
     "hourly_at": (
-        _lines("""at {m} minutes past every hour
+        lines("""at {m} minutes past every hour
             at {m} minutes past the hour, every hour
             at minute {m} of every hour
             {m} minutes past the hour
@@ -120,25 +121,25 @@ TIMES: dict[str, Pair] = {
             once an hour at {m} past
             every hour, {m} minutes after the hour
             every hour at {m} past the hour"""),
-        _lines("""each hour when the minute is {m}
+        lines("""each hour when the minute is {m}
             hourly, {m} minutes in
             when the minute hand is at {m}
             {m} minutes into every hour
             one time an hour, at :{mm}"""),
     ),
     "hourly_words": (
-        _lines("""at {q} every hour
+        lines("""at {q} every hour
             every hour at {q}
             hourly at {q}
             once an hour at {q}
             each hour at {q}
             {q} every hour
             {q} each hour"""),
-        _lines("""at {q} of each hour
+        lines("""at {q} of each hour
             one time an hour, at {q}"""),
     ),
     "every_n_hours": (
-        _lines("""every {n} hours
+        lines("""every {n} hours
             every {n} hours
             every {n} hours on the hour
             every {n} hours, on the hour
@@ -151,14 +152,14 @@ TIMES: dict[str, Pair] = {
             all {n} hours
             every {nth} hour
             every {nth} hour on the hour"""),
-        _lines("""at {n}-hour intervals
+        lines("""at {n}-hour intervals
             at the full hour, every {n} hours
             one time every {n} hours
             with {n} hours in between, starting at midnight
             after every {n} hours"""),
     ),
     "every_n_hours_at": (
-        _lines("""every {n} hours at minute {m}
+        lines("""every {n} hours at minute {m}
             every {n} hours at {m} past
             every {n} hours at {m} minutes past the hour
             {m} minutes past every {nth} hour
@@ -166,12 +167,12 @@ TIMES: dict[str, Pair] = {
             at minute {m} of every {nth} hour
             every {nth} hour at :{mm}
             every {n} hours, {m} minutes past the hour"""),
-        _lines("""every {n} hours when the minute is {m}
+        lines("""every {n} hours when the minute is {m}
             at {n}-hour intervals, {m} minutes past the hour
             {m} minutes into every {nth} hour"""),
     ),
     "two_clocks": (
-        _lines("""at {c} and {c2}
+        lines("""at {c} and {c2}
             at {c} and {c2}
             at {c} and at {c2}
             {c} and {c2}
@@ -182,13 +183,13 @@ TIMES: dict[str, Pair] = {
             at both {c} and {c2}
             two times, {c} and {c2}
             at {c}, {c2}"""),
-        _lines("""once at {c} and once more at {c2}
+        lines("""once at {c} and once more at {c2}
             both at {c} and at {c2}
             at {c} and again at {c2}
             at {c} plus {c2}"""),
     ),
     "three_clocks": (
-        _lines("""at {c}, {c2} and {c3}
+        lines("""at {c}, {c2} and {c3}
             at {c}, {c2} and {c3}
             {c}, {c2}, {c3}
             {c}, {c2} and {c3}
@@ -196,12 +197,12 @@ TIMES: dict[str, Pair] = {
             three times: {c}, {c2} and {c3}
             at {c}, at {c2} and at {c3}
             3x: {c}, {c2}, {c3}"""),
-        _lines("""first at {c}, then at {c2}, then at {c3}
+        lines("""first at {c}, then at {c2}, then at {c3}
             at {c} and {c2} and {c3}
             at {c} and again at {c2} and {c3}"""),
     ),
     "hour_range": (
-        _lines("""every hour from {c} to {c2}
+        lines("""every hour from {c} to {c2}
             every hour from {c} to {c2}
             every hour between {c} and {c2}
             hourly between {c} and {c2}
@@ -213,13 +214,13 @@ TIMES: dict[str, Pair] = {
             each hour from {c} till {c2}
             every full hour from {c} to {c2}
             every hour, {c} to {c2} inclusive"""),
-        _lines("""hourly, first at {c} and last at {c2}
+        lines("""hourly, first at {c} and last at {c2}
             every hour starting at {c} and ending at {c2}
             each full hour between {c} and {c2}
             once per hour, {c} through {c2}"""),
     ),
     "minutes_in_hours": (
-        _lines("""{every} from {c} to {c2}
+        lines("""{every} from {c} to {c2}
             {every} from {c} to {c2}
             {every} between {c} and {c2}
             {every} between {c} and {c2}
@@ -232,24 +233,24 @@ TIMES: dict[str, Pair] = {
             {every} but only between {c} and {c2}
             {every} during the hours {h} to {h2}
             {every} in the hours {h} through {h2}"""),
-        _lines("""{every}, first at {c} and last by {c2}
+        lines("""{every}, first at {c} and last by {c2}
             {every}, starting at {c} and ending at {c2}
             {every}, not before {c} and not after {c2}
             {every} in the window {c} to {c2}"""),
     ),
     "minutes_in_hour": (
-        _lines("""{every} from {c} to {c2}
+        lines("""{every} from {c} to {c2}
             {every} between {c} and {c2}
             {every} during the {hour} hour
             {every} in the {hour} hour
             {every} within the {hour} hour
             from {c} to {c2}, {every}"""),
-        _lines("""{every} throughout the {hour} hour
+        lines("""{every} throughout the {hour} hour
             {every}, starting at {c} and ending at {c2}
             {every} as long as the hour is {hour}"""),
     ),
     "two_minutes": (
-        _lines("""at minutes {m} and {m2} of every hour
+        lines("""at minutes {m} and {m2} of every hour
             at minute {m} and {m2} of every hour
             at {m} and {m2} past every hour
             at {m} and {m2} minutes past every hour
@@ -259,24 +260,24 @@ TIMES: dict[str, Pair] = {
             twice an hour, at minute {m} and minute {m2}
             hourly at minutes {m} and {m2}
             at :{mm} and :{mm2} each hour"""),
-        _lines("""two times an hour, when the minute is {m} or {m2}
+        lines("""two times an hour, when the minute is {m} or {m2}
             both {m} and {m2} minutes into every hour
             each hour at :{mm} and again at :{mm2}"""),
     ),
     "three_minutes": (
-        _lines("""at minutes {m}, {m2} and {m3} of every hour
+        lines("""at minutes {m}, {m2} and {m3} of every hour
             at {m}, {m2} and {m3} past every hour
             three times an hour, at :{mm}, :{mm2} and :{mm3}
             every hour at minute {m}, {m2} and {m3}
             hourly at :{mm}, :{mm2} and :{mm3}"""),
-        _lines("""each hour when the minute is {m}, {m2} or {m3}
+        lines("""each hour when the minute is {m}, {m2} or {m3}
             {m}, {m2} and {m3} minutes into every hour"""),
     ),
 }
 
 DAYS: dict[str, Pair] = {
     "daily": (
-        _lines("""every day
+        lines("""every day
             every day
             every day
             daily
@@ -287,13 +288,13 @@ DAYS: dict[str, Pair] = {
             day by day
             7 days a week
             seven days a week"""),
-        _lines("""day after day
+        lines("""day after day
             on each day of the week
             all days of the week
             no matter what day it is"""),
     ),
     "weekday": (
-        _lines("""on {w}s
+        lines("""on {w}s
             on {w}s
             every {w}
             every {w}
@@ -306,14 +307,14 @@ DAYS: dict[str, Pair] = {
             {w}s only
             on {w}s only
             only on {w}s"""),
-        _lines("""on any {w}
+        lines("""on any {w}
             whenever it is {w}
             one time a week, on {w}
             each week on {w}
             if it's a {w}"""),
     ),
     "weekdays": (
-        _lines("""on {w}
+        lines("""on {w}
             on {w}
             every {w}
             each {w}
@@ -322,12 +323,12 @@ DAYS: dict[str, Pair] = {
             only on {w}
             every week on {w}
             on the days {w}"""),
-        _lines("""whenever it is {w}
+        lines("""whenever it is {w}
             each week on {w}
             strictly on {w}"""),
     ),
     "weekday_range": (
-        _lines("""{w} to {w2}
+        lines("""{w} to {w2}
             {w} to {w2}
             {w} through {w2}
             {w} thru {w2}
@@ -338,13 +339,13 @@ DAYS: dict[str, Pair] = {
             {w} - {w2}
             every day from {w} to {w2}
             on {w} through {w2}"""),
-        _lines("""{w} up to and including {w2}
+        lines("""{w} up to and including {w2}
             starting {w} and ending {w2}
             on each day from {w} to {w2}
             {w} till {w2}"""),
     ),
     "workdays": (
-        _lines("""on weekdays
+        lines("""on weekdays
             on weekdays
             every weekday
             every weekday
@@ -364,14 +365,14 @@ DAYS: dict[str, Pair] = {
             during the work week
             every day except weekends
             every day except Saturday and Sunday"""),
-        _lines("""on every working day
+        lines("""on every working day
             from Monday up to and including Friday
             each day of the work week
             on all weekdays
             on any working day"""),
     ),
     "weekend": (
-        _lines("""on weekends
+        lines("""on weekends
             on weekends
             on weekends only
             at the weekend
@@ -383,12 +384,12 @@ DAYS: dict[str, Pair] = {
             sat and sun
             each Saturday and Sunday
             only on weekends"""),
-        _lines("""on both weekend days
+        lines("""on both weekend days
             on Saturday as well as Sunday
             every day of the weekend"""),
     ),
     "all_but": (
-        _lines("""every day except {w}
+        lines("""every day except {w}
             every day except {w}s
             every day but {w}
             daily except on {w}s
@@ -396,12 +397,12 @@ DAYS: dict[str, Pair] = {
             every day of the week except {w}
             every day, but not on {w}s
             daily, not on {w}s"""),
-        _lines("""each day other than {w}
+        lines("""each day other than {w}
             every day, skipping {w}s
             on all days apart from {w}"""),
     ),
     "month_day": (
-        _lines("""on the {o} of every month
+        lines("""on the {o} of every month
             on the {o} of each month
             on the {o} of the month
             every month on the {o}
@@ -414,13 +415,13 @@ DAYS: dict[str, Pair] = {
             on every {o} of the month
             every {o} of the month
             the {o} of every month"""),
-        _lines("""whenever the date is the {o}
+        lines("""whenever the date is the {o}
             one time a month, on the {o}
             on the {o}, month after month
             when it is day {d} of a month"""),
     ),
     "month_days": (
-        _lines("""on the {o} and {o2} of every month
+        lines("""on the {o} and {o2} of every month
             on the {o} and the {o2} of each month
             on the {o} and {o2} of the month
             every month on the {o} and {o2}
@@ -428,41 +429,41 @@ DAYS: dict[str, Pair] = {
             twice a month, on the {o} and the {o2}
             each month on the {o} and on the {o2}
             monthly on the {o} and {o2}"""),
-        _lines("""on both the {o} and the {o2} of a month
+        lines("""on both the {o} and the {o2} of a month
             whenever the date is the {o} or the {o2}
             two times a month, on the {o} and {o2}"""),
     ),
     "three_month_days": (
-        _lines("""on the {o}, {o2} and {o3} of every month
+        lines("""on the {o}, {o2} and {o3} of every month
             on days {d}, {d2} and {d3} of the month
             every month on the {o}, the {o2} and the {o3}
             on the {o}, {o2} and {o3} of each month
             three times a month: on the {o}, {o2} and {o3}"""),
-        _lines("""whenever the date is the {o}, the {o2} or the {o3}
+        lines("""whenever the date is the {o}, the {o2} or the {o3}
             monthly, always on the {o}, {o2} and {o3}"""),
     ),
     "month_day_range": (
-        _lines("""from the {o} to the {o2} of every month
+        lines("""from the {o} to the {o2} of every month
             from the {o} through the {o2} of each month
             on the {o} to the {o2} of the month
             on days {d} to {d2} of every month
             on days {d}-{d2} of the month
             every day from the {o} to the {o2} of the month
             between the {o} and the {o2} of each month"""),
-        _lines("""on the {o} up to and including the {o2} of a month
+        lines("""on the {o} up to and including the {o2} of a month
             every day of the month from day {d} to day {d2}
             starting the {o} and ending the {o2} of each month"""),
     ),
     "first_days": (
-        _lines("""on the first {n} days of every month
+        lines("""on the first {n} days of every month
             on the first {n} days of the month
             during the first {n} days of each month
             on each of the first {n} days of the month"""),
-        _lines("""each month, but only on its first {n} days
+        lines("""each month, but only on its first {n} days
             for the first {n} days of a month"""),
     ),
     "year_day": (
-        _lines("""on {date}
+        lines("""on {date}
             on {date}
             every {date}
             each {date}
@@ -474,13 +475,13 @@ DAYS: dict[str, Pair] = {
             on {date}, once a year
             {date}
             annually on {date}"""),
-        _lines("""whenever {date} comes around
+        lines("""whenever {date} comes around
             one time a year, on {date}
             on {date}, year after year
             when it is {date}"""),
     ),
     "month": (
-        _lines("""in {M}
+        lines("""in {M}
             every day in {M}
             every day in {M}
             daily in {M}
@@ -490,23 +491,23 @@ DAYS: dict[str, Pair] = {
             throughout {M}
             during {M}
             only in {M}"""),
-        _lines("""all through {M}
+        lines("""all through {M}
             as long as it is {M}
             on every single day of {M}
             daily, but just in {M}"""),
     ),
     "months": (
-        _lines("""in {M} and {M2}
+        lines("""in {M} and {M2}
             every day in {M} and {M2}
             daily in {M} and {M2}
             during {M} and {M2}
             each day of {M} and {M2}
             only in {M} and {M2}"""),
-        _lines("""as long as it is {M} or {M2}
+        lines("""as long as it is {M} or {M2}
             on every day of {M} as well as {M2}"""),
     ),
     "month_range": (
-        _lines("""from {M} to {M2}
+        lines("""from {M} to {M2}
             every day from {M} to {M2}
             daily from {M} through {M2}
             {M} through {M2}
@@ -514,12 +515,12 @@ DAYS: dict[str, Pair] = {
             each day from {M} until {M2}
             during {M} to {M2}
             in the months {M} to {M2}"""),
-        _lines("""from {M} up to and including {M2}
+        lines("""from {M} up to and including {M2}
             starting in {M} and ending in {M2}
             all days from the start of {M} to the end of {M2}"""),
     ),
     "weekday_in_month": (
-        _lines("""on {w}s in {M}
+        lines("""on {w}s in {M}
             every {w} in {M}
             on every {w} in {M}
             each {w} in {M}
@@ -527,46 +528,46 @@ DAYS: dict[str, Pair] = {
             on {w}s during {M}
             in {M} on {w}s
             in {M}, every {w}"""),
-        _lines("""whenever it is {w} in {M}
+        lines("""whenever it is {w} in {M}
             on each and every {M} {w}
             {w}s, but just in {M}"""),
     ),
     "workdays_in_month": (
-        _lines("""on weekdays in {M}
+        lines("""on weekdays in {M}
             every weekday in {M}
             on working days in {M}
             Monday to Friday in {M}
             in {M} on weekdays
             in {M}, Monday to Friday
             every workday during {M}"""),
-        _lines("""on each working day of {M}
+        lines("""on each working day of {M}
             weekdays, but just in {M}"""),
     ),
     "day_of_months": (
-        _lines("""on the {o} of {M} and {M2}
+        lines("""on the {o} of {M} and {M2}
             on {M} {o} and {M2} {o}
             on the {o} of {M} and the {o} of {M2}
             every year on the {o} of {M} and {M2}
             twice a year, on {M} {o} and {M2} {o}
             each {o} of {M} and {M2}"""),
-        _lines("""whenever it is {M} {o} or {M2} {o}
+        lines("""whenever it is {M} {o} or {M2} {o}
             two times a year, on the {o} of {M} and {M2}"""),
     ),
     "quarter": (
-        _lines("""on the first day of every quarter
+        lines("""on the first day of every quarter
             on the first day of each quarter
             quarterly on the first day
             on the 1st of January, April, July and October
             every quarter on its first day
             on the first of Jan, Apr, Jul and Oct
             at the start of every quarter, on the 1st"""),
-        _lines("""whenever a new quarter begins, on its first day
+        lines("""whenever a new quarter begins, on its first day
             four times a year, on the first day of a quarter"""),
     ),
 }
 
 DAYPARTS: Pair = (
-    _lines("""every {part} at {b}
+    lines("""every {part} at {b}
         every {part} at {b}
         each {part} at {b}
         at {b} every {part}
@@ -574,12 +575,12 @@ DAYPARTS: Pair = (
         daily at {b} in the {part}
         {b} every {part}
         {part}s at {b}"""),
-    _lines("""at {b}, {part} after {part}
+    lines("""at {b}, {part} after {part}
         every single {part} when the clock says {b}
         when it is {b} in the {part}"""),
 )
 WEEKDAY_PARTS: Pair = (
-    _lines("""every {w} {part} at {b}
+    lines("""every {w} {part} at {b}
         {w} {part} at {b}
         on {w} {part}s at {b}
         each {w} {part} at {b}
@@ -587,7 +588,7 @@ WEEKDAY_PARTS: Pair = (
         at {b} every {w} {part}
         {b} on {w} {part}
         at {b} on {w} {part}s"""),
-    _lines("""any {w} {part} when the clock says {b}
+    lines("""any {w} {part} when the clock says {b}
         {w} {part}s, {b} on the dot
         once a week, {w} {part} at {b}"""),
 )
@@ -598,7 +599,7 @@ ORDERS: Pair = (
 )
 
 FRAMES: Pair = (
-    _lines("""{core}
+    lines("""{core}
         {core}
         {core}
         {core}
@@ -690,7 +691,7 @@ FRAMES: Pair = (
         please schedule {the} {core}
         Our admin wants {the} to run {core}.
         {The} needs a cron expression: {core}."""),
-    _lines("""When would cron fire if I asked for {core}? Write the expression.
+    lines("""When would cron fire if I asked for {core}? Write the expression.
         Task scheduler entry: {core}
         Please express "{core}" as five cron fields.
         which five fields mean {core}?
@@ -714,7 +715,7 @@ FRAMES: Pair = (
 )
 
 TASKS: Pair = (
-    _lines("""run the backup
+    lines("""run the backup
         back up the database
         backup my files
         send the report
@@ -764,7 +765,7 @@ TASKS: Pair = (
         print the schedule
         warm up the oven
         crawl the site"""),
-    _lines("""copy the photos to the NAS
+    lines("""copy the photos to the NAS
         mail the sales figures
         purge expired sessions
         poll the weather station
@@ -779,7 +780,7 @@ TASKS: Pair = (
 )
 
 THINGS: Pair = (
-    _lines("""the backup
+    lines("""the backup
         my backup
         the job
         the script
@@ -809,7 +810,7 @@ THINGS: Pair = (
         the database dump
         the batch job
         the payment run"""),
-    _lines("""the virus scan
+    lines("""the virus scan
         the stock check
         the mail digest
         the snapshot tool

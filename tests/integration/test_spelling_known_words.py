@@ -9,10 +9,9 @@ import pytest
 
 from expert_kit.adapters import load_base
 from expert_kit.base_models import BaseStore
-from expert_kit.errors import GrammarError
 from expert_kit.inference.constraint import GrammarCompiler
-from expert_kit.inference.grammar import read_grammar
 from expert_kit.inference.known_words import KnownWords
+from tests.support.grammars import accepts
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "spelling"
 pytestmark = pytest.mark.slow
@@ -25,20 +24,9 @@ def compiler(real_bases: Path) -> GrammarCompiler:
     return GrammarCompiler(base, [base.tokenizer.eos_token_id])
 
 
-def accepts(compiler: GrammarCompiler, prompt: str, answer: str) -> bool:
-    constraint = compiler.constraint(read_grammar(RECIPE / "spelling.lark"), [{"role": "user", "content": prompt}])
-    tokenizer = compiler._base.tokenizer
-    try:
-        for token in tokenizer(answer, add_special_tokens=False).input_ids:
-            constraint.take(token)
-    except GrammarError:
-        return False
-    return constraint.is_complete or constraint.allows(tokenizer.eos_token_id)
-
-
 def test_corrections_by_hand_are_inside(compiler: GrammarCompiler) -> None:
     rows = [json.loads(line) for line in (RECIPE / "handwritten_dev.jsonl").read_text(encoding="utf-8").splitlines()]
-    inside = [accepts(compiler, row["prompt"], row["completion"]) for row in rows]
+    inside = [accepts(compiler, RECIPE / "spelling.lark", row["prompt"], row["completion"]) for row in rows]
     assert sum(inside) >= 0.9 * len(rows)
 
 
@@ -54,9 +42,9 @@ def test_corrections_by_hand_are_inside(compiler: GrammarCompiler) -> None:
     ],
 )
 def test_a_word_becomes_another_word_or_stays(compiler: GrammarCompiler, prompt: str, right: str, wrong: str) -> None:
-    assert accepts(compiler, prompt, right)
-    assert accepts(compiler, prompt, prompt.removeprefix("fix: "))
-    assert not accepts(compiler, prompt, wrong)
+    assert accepts(compiler, RECIPE / "spelling.lark", prompt, right)
+    assert accepts(compiler, RECIPE / "spelling.lark", prompt, prompt.removeprefix("fix: "))
+    assert not accepts(compiler, RECIPE / "spelling.lark", prompt, wrong)
 
 
 def test_words_far_from_all_that_the_base_knows_are_left_to_the_letters(compiler: GrammarCompiler) -> None:

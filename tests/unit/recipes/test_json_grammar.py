@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from expert_kit.archive.grammar import check_grammar
-from expert_kit.errors import GrammarError
 from expert_kit.inference.constraint import GrammarCompiler
-from expert_kit.inference.grammar import read_grammar
+from tests.support.grammars import accepts
 
 ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "recipes" / "json"
@@ -24,17 +23,6 @@ def compiler(tiny) -> GrammarCompiler:
     return GrammarCompiler(tiny, [tiny.tokenizer.eos_token_id])
 
 
-def accepts(compiler: GrammarCompiler, prompt: str, answer: str) -> bool:
-    constraint = compiler.constraint(read_grammar(GRAMMAR), [{"role": "user", "content": prompt}])
-    tokenizer = compiler._base.tokenizer
-    try:
-        for token in tokenizer(answer, add_special_tokens=False).input_ids:
-            constraint.take(token)
-    except GrammarError:
-        return False
-    return constraint.is_complete or constraint.allows(tokenizer.eos_token_id)
-
-
 @pytest.mark.parametrize(("name", "count"), [("data/train.jsonl", 200), ("data/validation.jsonl", 100)])
 def test_every_gold_object_is_inside(compiler, name, count):
     path = RECIPE / name
@@ -42,7 +30,7 @@ def test_every_gold_object_is_inside(compiler, name, count):
         pytest.skip(f"{name} is made by the recipe")
     found = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     sample = random.Random(0).sample(found, count)
-    assert [row["completion"] for row in sample if not accepts(compiler, row["prompt"], row["completion"])] == []
+    assert [row["completion"] for row in sample if not accepts(compiler, GRAMMAR, row["prompt"], row["completion"])] == []
 
 
 def test_a_package_may_carry_it_and_the_shipped_expert_has_the_same():
@@ -61,7 +49,7 @@ def test_a_package_may_carry_it_and_the_shipped_expert_has_the_same():
 )
 def test_what_an_answer_may_be(compiler, answer):
     json.loads(answer)
-    assert accepts(compiler, PROMPT, answer)
+    assert accepts(compiler, GRAMMAR, PROMPT, answer)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +68,4 @@ def test_what_an_answer_may_be(compiler, answer):
     ],
 )
 def test_what_an_answer_may_not_be(compiler, answer):
-    assert not accepts(compiler, PROMPT, answer)
+    assert not accepts(compiler, GRAMMAR, PROMPT, answer)

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from expert_kit.archive.grammar import check_grammar
-from expert_kit.errors import GrammarError
 from expert_kit.inference.constraint import GrammarCompiler
-from expert_kit.inference.grammar import read_grammar
+from tests.support.grammars import accepts
 
 ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "recipes" / "spelling"
@@ -23,17 +22,6 @@ def compiler(tiny) -> GrammarCompiler:
     return GrammarCompiler(tiny, [tiny.tokenizer.eos_token_id])
 
 
-def accepts(compiler: GrammarCompiler, prompt: str, answer: str) -> bool:
-    constraint = compiler.constraint(read_grammar(GRAMMAR), [{"role": "user", "content": prompt}])
-    tokenizer = compiler._base.tokenizer
-    try:
-        for token in tokenizer(answer, add_special_tokens=False).input_ids:
-            constraint.take(token)
-    except GrammarError:
-        return False
-    return constraint.is_complete or constraint.allows(tokenizer.eos_token_id)
-
-
 @pytest.mark.parametrize(("name", "count", "least"), [("data/train.jsonl", 100, 98), ("data/validation.jsonl", 100, 100)])
 def test_corrections_are_inside_but_for_words_with_more_slips_than_they_have_room_for(compiler, name, count, least):
     path = RECIPE / name
@@ -41,7 +29,7 @@ def test_corrections_are_inside_but_for_words_with_more_slips_than_they_have_roo
         pytest.skip(f"{name} is made by the recipe")
     found = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     sample = random.Random(0).sample(found, count)
-    assert sum(accepts(compiler, row["prompt"], row["completion"]) for row in sample) >= least
+    assert sum(accepts(compiler, GRAMMAR, row["prompt"], row["completion"]) for row in sample) >= least
 
 
 def test_a_package_may_carry_it_and_the_shipped_expert_has_the_same():
@@ -51,7 +39,7 @@ def test_a_package_may_carry_it_and_the_shipped_expert_has_the_same():
 
 def test_another_word_is_outside(compiler):
     prompt = "Fix this: The libary has pictures of a libary."
-    assert accepts(compiler, prompt, "The library has pictures of a library.")
-    assert accepts(compiler, prompt, "The libary has pictures of a libary.")
+    assert accepts(compiler, GRAMMAR, prompt, "The library has pictures of a library.")
+    assert accepts(compiler, GRAMMAR, prompt, "The libary has pictures of a libary.")
     for other in ("The building has pictures of a library.", "The library has photographs of a library.", "Here you are: The library"):
-        assert not accepts(compiler, prompt, other)
+        assert not accepts(compiler, GRAMMAR, prompt, other)
