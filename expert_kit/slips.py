@@ -42,10 +42,10 @@ class WordList:
         close = np.flatnonzero(np.abs(self._bags - _bags([word])).sum(axis=1) <= 2 * most)
         return (self._words[place] for place in close)
 
-    def near(self, word: str, most: int) -> tuple[str, ...]:
-        """The other words of at most ``most`` slips to this one; those with fewer slips first, then in the order of the list."""
-        slips = {one: found for one in self.maybe_near(word, most) if one != word and (found := slips_between(word, one, most)) is not None}
-        return tuple(sorted(slips, key=slips.__getitem__))
+    def near(self, word: str, most: int) -> dict[str, int]:
+        """The other words of at most ``most`` slips to this one, and how many; in the order of the list."""
+        found = ((one, slips_between(word, one, most)) for one in self.maybe_near(word, most) if one != word)
+        return {one: slips for one, slips in found if slips is not None}
 
 
 def _bags(words: Sequence[str]) -> NDArray[np.int16]:

@@ -31,11 +31,12 @@ def test_slips_are_counted_as_by_hand(one: str, other: str, slips: int | None) -
 
 @given(word=WORDS, words=st.lists(WORDS, max_size=40, unique=True))
 @settings(max_examples=200, deadline=None)
-def test_words_one_slip_away_are_found_before_those_two_slips_away(word: str, words: list[str]) -> None:
-    near = [one for one in words if one in one_slip_away(word)]
-    farther = [one for one in words if one not in (*near, word) and slips_between(word, one, 2) == 2]
-    assert list(WordList(words).near(word, 1)) == near
-    assert list(WordList(words).near(word, 2)) == near + farther
+def test_the_words_near_are_found_with_their_slips(word: str, words: list[str]) -> None:
+    near = {one: 1 for one in words if one in one_slip_away(word)}
+    farther = {one: 2 for one in words if one not in (*near, word) and slips_between(word, one, 2) == 2}
+    assert WordList(words).near(word, 1) == near
+    assert WordList(words).near(word, 2) == near | farther
+    assert list(WordList(words).near(word, 2)) == [one for one in words if one in near or one in farther]
 
 
 @given(word=WORDS, words=st.lists(WORDS, max_size=40, unique=True))
@@ -46,4 +47,4 @@ def test_the_first_look_misses_nothing(word: str, words: list[str]) -> None:
 
 
 def test_a_list_may_be_empty() -> None:
-    assert WordList(()).near("word", 2) == ()
+    assert WordList(()).near("word", 2) == {}

@@ -4,7 +4,26 @@ from __future__ import annotations
 
 from expert_kit.inference.known_words import KnownWords
 
-COMMON = ("a", "the", "lot", "slot", "around", "near", "screen", "screw", "form", "from", "again", "don", "out", "an", "about", "Berlin")
+COMMON = (
+    "a",
+    "the",
+    "lot",
+    "slot",
+    "around",
+    "near",
+    "screen",
+    "screw",
+    "form",
+    "from",
+    "again",
+    "don",
+    "out",
+    "an",
+    "about",
+    "Berlin",
+    "study",
+    "studies",
+)
 VOCABULARY = {
     **{f"\u0120{word}": at for at, word in enumerate(COMMON)},
     "'t": 90,
@@ -23,7 +42,16 @@ def meant(text: str) -> dict[str, tuple[str, ...]]:
 def test_an_unknown_word_meant_known_ones_that_are_near() -> None:
     assert meant("aroudn srceen") == {"aroudn": ("around",), "srceen": ("screen",)}
     assert meant("srcew")["srcew"] == ("screw",)
-    assert meant("scrwen")["scrwen"] == ("screen", "screw")
+    assert meant("fom")["fom"] == ("form", "from")
+
+
+def test_a_word_that_is_farther_than_another_one_was_not_meant() -> None:
+    assert meant("scrwen")["scrwen"] == ("screen",)
+    assert meant("anout")["anout"] == ("about", "an out", "an-out")
+
+
+def test_words_that_sound_like_a_mistyped_one_are_near_however_they_are_written() -> None:
+    assert meant("studys")["studys"] == ("study", "studies", "study's")
 
 
 def test_tokens_that_begin_no_word_are_no_words() -> None:
