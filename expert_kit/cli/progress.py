@@ -22,7 +22,7 @@ class ProgressLine:
         """Take how to write an amount, such as :func:`megabytes`."""
         self._unit, self._clock = unit, clock
         self._fancy = sys.stderr.isatty()
-        self._task, self._started, self._shown = "", 0.0, float("-inf")
+        self._task, self._started, self._first, self._shown = "", 0.0, 0, float("-inf")
         self._width = 0
 
     def __enter__(self) -> Self:
@@ -34,10 +34,10 @@ class ProgressLine:
         self._write("")
 
     def update(self, task: str, done: int, total: int, detail: str = "") -> None:
-        """Say how much of a task is done; ``total`` is 0 if unknown. A new task starts a new time estimate."""
+        """Say how much of a task is done; ``total`` is 0 if unknown. A new task starts a new time estimate, from what is done already."""
         now = self._clock()
         if task != self._task:
-            self._task, self._started, self._shown = task, now, float("-inf")
+            self._task, self._started, self._first, self._shown = task, now, done, float("-inf")
         finished = bool(total) and done >= total
         if now - self._shown < (_TERMINAL_SECONDS if self._fancy else _PLAIN_SECONDS) and not finished:
             return
@@ -51,9 +51,9 @@ class ProgressLine:
 
     def _left(self, now: float, done: int, total: int) -> str:
         elapsed = now - self._started
-        if not 0 < done < total or elapsed < 1:
+        if not self._first < done < total or elapsed < 1:
             return ""
-        return f"{duration(elapsed * (total - done) / done)} left"
+        return f"{duration(elapsed * (total - done) / (done - self._first))} left"
 
     def _write(self, text: str) -> None:
         text = printable(text)

@@ -218,7 +218,7 @@ def _train(
 
     try:
         with ProgressLine() as line:
-            line.update("training", 0, 0)
+            line.update("preparing", 0, 0)
             result = run(recipe, path.parent, base, folder, teacher=teacher, resume=resume, report=report)
     except KeyboardInterrupt:
         if has_checkpoint(folder):

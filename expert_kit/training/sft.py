@@ -34,9 +34,10 @@ _PASSED_THROUGH = (
 
 @dataclass(frozen=True)
 class Progress:
-    """One log line of a run."""
+    """The beginning of a run, without values, or one of its log lines."""
 
     step: int
+    """More than 0 at the beginning of a run that is resumed."""
     max_steps: int
     values: dict[str, float]
     """As the Trainer logs them: ``loss``, ``eval_loss``, ``learning_rate``, ``grad_norm``, ``epoch``."""
@@ -45,6 +46,9 @@ class Progress:
 class _Report(TrainerCallback):
     def __init__(self, report: Callable[[Progress], None]) -> None:
         self.report = report
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.report(Progress(state.global_step, state.max_steps, {}))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         self.report(Progress(state.global_step, state.max_steps, dict(logs or {})))

@@ -47,6 +47,16 @@ def test_a_terminal_gets_one_line_that_is_cleared_at_the_end(monkeypatch):
     assert text.endswith(" \r")
 
 
+def test_what_was_done_before_a_task_went_on_says_nothing_about_its_pace(monkeypatch):
+    stream, clock = io.StringIO(), Clock()
+    monkeypatch.setattr("sys.stderr", stream)
+    with ProgressLine(clock=clock) as line:
+        line.update("training", 100, 200)
+        clock.now = 20
+        line.update("training", 120, 200)
+    assert stream.getvalue().splitlines() == ["training  100/200 (50 %)", "training  120/200 (60 %)  80 s left"]
+
+
 def test_a_new_task_is_shown_at_once(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)

@@ -94,7 +94,9 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, t
     with pytest.raises(TrainingError) as caught:
         run(path, fresh(), tmp_path / "cut")
     assert caught.value.code == "output_not_empty"
-    resumed = run(path, fresh(), tmp_path / "cut", resume=True)
+    seen = []
+    resumed = run(path, fresh(), tmp_path / "cut", resume=True, report=seen.append)
+    assert [event.step for event in seen][:2] == [2, 3], "a run says first where it goes on"
     whole = run(path, fresh(), tmp_path / "whole")
     left, right = (load_file(result.adapter / "adapter_model.safetensors") for result in (resumed, whole))
     assert left.keys() == right.keys()
