@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import NewType, Self
 
@@ -31,6 +32,7 @@ _VERSION = re.compile(
     r"(?:-((?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
     r"(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
 )
+_BIDI = frozenset({"RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
 
 VersionKey = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
@@ -109,6 +111,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in text)
+
+
+def steers(char: str) -> bool:
+    """Whether a character of a longer text could steer a terminal: control characters and bidirectional overrides.
+
+    Lines, tabs, spaces of any kind and the joiners of scripts and emoji are text.
+    """
+    return (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t") or unicodedata.bidirectional(char) in _BIDI
 
 
 @dataclass(frozen=True, order=True)

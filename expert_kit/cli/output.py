@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 import traceback
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +20,11 @@ from typing import Any
 import typer
 
 from expert_kit.errors import CapacityError, DataError, ExpertKitError, LockError, RecipeError, ResolutionError
-from expert_kit.names import printable
+from expert_kit.names import printable, steers
 from expert_kit.whole_file import replace_whole
 
 _SEVERAL_LINES = (RecipeError, DataError, ResolutionError, LockError)
 """Errors that list what is wrong; they escape foreign text themselves. In other messages a line break is not ours."""
-_BIDI = frozenset({"RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
 
 
 def emit(text: str) -> None:
@@ -71,11 +69,7 @@ def _aligned(column: Sequence[str]) -> list[str]:
 
 def terminal_safe(text: str) -> str:
     """Text of a model: lines, tabs and every script stay; control characters and bidirectional overrides are escaped."""
-    return "".join(f"\\u{{{ord(char):x}}}" if _steers(char) else char for char in text)
-
-
-def _steers(char: str) -> bool:
-    return (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t") or unicodedata.bidirectional(char) in _BIDI
+    return "".join(f"\\u{{{ord(char):x}}}" if steers(char) else char for char in text)
 
 
 def counted(number: int, noun: str) -> str:

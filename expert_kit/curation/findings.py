@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expert_kit.curation.near import near_pairs
 from expert_kit.curation.rows import DataRow, folded
 from expert_kit.curation.syntax import SYNTAXES
-
-_BIDI = frozenset({"RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
+from expert_kit.names import steers
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def check_rows(rows: Sequence[DataRow], syntax: str | None = None, *, near: bool
     found = [Finding(row.line, "malformed", row.problem) for row in rows if row.problem]
     good = [row for row in rows if not row.problem]
     for row in good:
-        if control := next(filter(_steers, row.prompt + row.completion), ""):
+        if control := next(filter(steers, row.prompt + row.completion), ""):
             found.append(Finding(row.line, "control_character", f"has the character U+{ord(control):04X}"))
         if syntax is not None and (wrong := SYNTAXES[syntax](row.completion)):
             found.append(Finding(row.line, "syntax", f"the completion is not {syntax}: {wrong}"))
@@ -54,11 +52,6 @@ def leaks(rows: Sequence[DataRow], held_out: Sequence[DataRow]) -> list[Finding]
         line = good[at].line
         found.setdefault(line, Finding(line, "near_leak", f"is {similarity:.0%} a prompt of the held-out file", held[other].line))
     return [found[line] for line in sorted(found)]
-
-
-def _steers(char: str) -> bool:
-    """Control characters and bidirectional overrides; spaces of any kind and the joiners of scripts and emoji are text."""
-    return (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t") or unicodedata.bidirectional(char) in _BIDI
 
 
 def _repeated(rows: Sequence[DataRow], near: bool) -> list[Finding]:
