@@ -96,7 +96,7 @@ def train(
         teacher: the recipe's ``teacher``, loaded.
         output: created; checkpoints go to ``output/checkpoints``.
         resume: go on from the last complete checkpoint there; recipe, data and base must be those of ``run.json``.
-        report: called for each log line.
+        report: called at the beginning and for each log line.
 
     Raises:
         TrainingError: ``output_not_a_folder``; ``output_not_empty``, there is an earlier run and ``resume`` is off;

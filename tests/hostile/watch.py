@@ -44,6 +44,11 @@ def _is_folder(path: object) -> bool:
 sys.addaudithook(_hook)
 
 
+def seconds_allowed() -> float:
+    """CPU seconds within which an archive has to be refused; more of them where coverage traces every line."""
+    return 1.0 if sys.gettrace() is None else 3.0
+
+
 @contextmanager
 def changed_paths() -> Iterator[list[tuple[str, Path]]]:
     """Every path that this process makes, writes, renames or removes meanwhile, with the event that told it, even if it is gone after.
