@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import sqlglot
 from sqlglot import exp
@@ -14,7 +15,7 @@ from sqlglot.errors import SqlglotError
 
 # sqlglot takes any expression, and so nearly every two words, for a statement.
 _STATEMENTS = (
-    exp.Query, exp.DML, exp.DDL, exp.Drop, exp.Alter, exp.Command, exp.Pragma, exp.Values,
+    exp.Query, exp.DML, exp.DDL, exp.Drop, exp.Alter, exp.Pragma, exp.Values,
     exp.Transaction, exp.Commit, exp.Rollback, exp.Analyze, exp.Attach, exp.Detach,
 )  # fmt: skip
 
@@ -38,7 +39,21 @@ def _sql(text: str) -> str:
         return str(error).splitlines()[0]
     except RecursionError:
         return "nested too deeply"
-    return "" if len(parsed) == 1 and isinstance(parsed[0], _STATEMENTS) else "not one statement"
+    statement = parsed[0] if len(parsed) == 1 else None
+    is_one = isinstance(statement, _STATEMENTS) or (isinstance(statement, exp.Command) and _is_command(statement, text))
+    return "" if is_one else "not one statement"
+
+
+def _is_command(command: exp.Command, text: str) -> bool:
+    """Whether SQLite takes what sqlglot only knows the first word of. The text is compiled in an empty database and not run."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        try:
+            database.execute(text if command.name.upper() == "EXPLAIN" else f"EXPLAIN {text}")
+        except sqlite3.OperationalError as error:  # most often a table that is not there
+            return not any(words in str(error) for words in ("syntax error", "incomplete input", "unrecognized token"))
+        except (sqlite3.Error, ValueError):  # a character that no statement has
+            return False
+    return True
 
 
 def _json(text: str) -> str:
