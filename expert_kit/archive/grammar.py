@@ -63,6 +63,8 @@ def compile_problem(text: str) -> str:
     """
     if grammar_names.defines_prompt_words(text):
         return f"{', '.join(grammar_names.NAMES)} stand for what is in a prompt and are not to be defined"
+    if "<" in grammar_names.outside_literals(text):
+        return "a < outside literals: special tokens are no text, and an answer is nothing else"
     if grammar_names.uses_prompt_words(text):
         text = grammar_names.with_names(text, grammar_names.many_names())
     library = find_spec("llguidance")

@@ -43,6 +43,8 @@ NAMES: Final = (*sorted(_WORDS), PROMPT_SPAN, PROMPT_NUMBER, *sorted(_RUNS))
 """What a grammar leaves to the prompt."""
 _WHOLE: Final = r'/[^\s\x00-\x1f"\\]([^\x00-\x1f"\\]*[^\s\x00-\x1f"\\])?/'
 _NUMBER: Final = r"/(0|[1-9][0-9]{0,19})(\.[0-9]{1,19})?/"
+_QUOTED: Final = re.compile(r'"(?:\\.|[^"\\\n])*+"?|//[^\n]*|/(?:\\.|[^/\\\n])*+/?')
+"""Literals, comments and regular expressions of a grammar; such as do not end reach to the end of their line."""
 _ANY: Final = f"(?:{'|'.join(NAMES)})"
 _NAMED: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_ANY}(?![A-Za-z0-9_-])")
 _DEFINED: Final = re.compile(rf"(?<![A-Za-z0-9_-])(?:PROMPT_|{'|'.join(sorted(_RUNS))})[A-Za-z0-9_-]*[ \t]*(\.[ \t]*[0-9]+[ \t]*)?:")
@@ -66,24 +68,33 @@ class PromptNames:
     """Of words of it: what they may become for ``prompt_known``."""
 
 
+def outside_literals(text: str) -> str:
+    """A grammar without its literals, comments and regular expressions."""
+    return _QUOTED.sub(" ", text)
+
+
+def _used(text: str) -> set[str]:
+    return set(_NAMED.findall(outside_literals(text)))
+
+
 def uses_prompt_words(text: str) -> bool:
     """Whether a grammar has to be completed by the words of each prompt."""
-    return _NAMED.search(text) is not None
+    return bool(_used(text))
 
 
 def uses_known_words(text: str) -> bool:
     """Whether it wants to be told which words a prompt's may have meant."""
-    return PROMPT_KNOWN in _NAMED.findall(text)
+    return PROMPT_KNOWN in _used(text)
 
 
 def defines_prompt_words(text: str) -> bool:
     """Whether a grammar defines what is not its to define."""
-    return _DEFINED.search(text) is not None
+    return _DEFINED.search(outside_literals(text)) is not None
 
 
 def lacks_words(text: str, names: PromptNames) -> bool:
     """Whether a grammar wants something of a prompt that has nothing of the kind."""
-    used = set(_NAMED.findall(text))
+    used = _used(text)
     return (
         bool(used & _WORDS and not names.words)
         or (PROMPT_SPAN in used and not "".join(names.chunks).strip())
@@ -93,7 +104,7 @@ def lacks_words(text: str, names: PromptNames) -> bool:
 
 def cannot_follow(text: str, names: PromptNames) -> bool:
     """Whether a grammar wants to follow a message that it cannot."""
-    return bool(_RUNS & set(_NAMED.findall(text))) and not can_follow(names.newest)
+    return bool(_RUNS & _used(text)) and not can_follow(names.newest)
 
 
 def with_names(text: str, names: PromptNames) -> str:
@@ -109,8 +120,9 @@ def with_names(text: str, names: PromptNames) -> str:
         PROMPT_NUMBER: _choice(names.numbers) or _NUMBER,
     }
     meant = {PROMPT_KNOWN: dict(names.meant)}
-    used = sorted(set(_NAMED.findall(text)))
-    lines = [near_rules(name, names.newest, meant.get(name, {})) if name in _RUNS else f"{name}: {defined[name]}" for name in used]
+    lines = [
+        near_rules(name, names.newest, meant.get(name, {})) if name in _RUNS else f"{name}: {defined[name]}" for name in sorted(_used(text))
+    ]
     return "\n".join((text, *lines, ""))
 
 
@@ -125,4 +137,5 @@ def many_names() -> PromptNames:
     pairs = [(words[at % 8], word) for at, word in enumerate(words)]
     chunks = ["".join(source.choices("0123456789abcdef", k=MAX_CHUNK)) for _ in range(MAX_CHUNKS)]
     newest = " ".join("".join(source.choices("abcdefgh", k=5)) for _ in range(MAX_NEAR // 6))
-    return PromptNames(tuple(words), tuple(pairs), tuple(chunks), tuple(map(str, range(MAX_WORDS))), newest)
+    meant = [(word, tuple("".join(source.choices("abcdefgh", k=5)) for _ in range(8))) for word in newest.split()]
+    return PromptNames(tuple(words), tuple(pairs), tuple(chunks), tuple(map(str, range(MAX_WORDS))), newest, tuple(meant))

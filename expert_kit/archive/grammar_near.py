@@ -30,6 +30,9 @@ _LONGEST: Final = 24
 _LONG: Final = 5
 """Letters of a word that may have two slips."""
 _WORD: Final = re.compile("\\w+(?:['\u2019-]\\w+)*")
+_PART: Final = re.compile(r"\w+")
+_BEHIND: Final = re.compile("\\w['\u2019-](?!\\w)")
+"""A sign that is in some words, behind one."""
 _SIGNS: Final = 4
 """Signs before and behind a run that may belong to it."""
 _LETTER_BYTES: Final = frozenset(range(0xC3, 0xE2))
@@ -38,21 +41,26 @@ _LETTER: Final = r"/[\p{L}&&[A-Za-z\u00c0-\u1fff]]/"
 _BETWEEN: Final = '" " | /[\'\u2019-]/'
 
 
+def _found(text: str) -> list[re.Match[str]]:
+    """The words, with the signs in them; without, where a sign stands behind one too and the lexer would take it for a part of another."""
+    return list((_PART if _BEHIND.search(text) else _WORD).finditer(text))
+
+
 def has_words(text: str) -> bool:
     """Whether there is anything to follow."""
-    return _WORD.search(text) is not None
+    return _PART.search(text) is not None
 
 
 def can_follow(text: str) -> bool:
     """Whether it is short, and its letters are one character each, and none begins with the same byte as a sign."""
     letters = {sign.encode()[0] for sign in text if sign.isalnum()} | _LETTER_BYTES
-    short = len(text) <= MAX_NEAR and sum(1 for _ in _WORD.finditer(text)) <= _MAX_WORDS
+    short = len(text) <= MAX_NEAR and len(_found(text)) <= _MAX_WORDS
     return short and not any(unicodedata.category(sign)[0] == "M" or sign.encode()[0] in letters for sign in text if not sign.isalnum())
 
 
 def words_with_slips(text: str) -> tuple[str, ...]:
     """The words of a text that may become others, each once."""
-    return tuple(dict.fromkeys(match[0] for match in _WORD.finditer(text) if slips_of(match[0])))
+    return tuple(dict.fromkeys(match[0] for match in _found(text) if slips_of(match[0])))
 
 
 def near_rules(name: str, text: str, meant: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
@@ -63,7 +71,7 @@ def near_rules(name: str, text: str, meant: Mapping[str, Sequence[str]] = Mappin
         text: it has a word at least.
         meant: of some words what they may become, in small letters; a word that is not among them becomes whatever is near.
     """
-    found = list(_WORD.finditer(text))
+    found = _found(text)
     terminals = {word: f"{name.upper()}_{at}" for at, word in enumerate(dict.fromkeys(match[0] for match in found))}
     starts, lines = [], []
     for at, match in enumerate(found):
@@ -152,4 +160,4 @@ def _either(letter: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -87,6 +87,8 @@ def _token_end(text: str, at: int, form: str, define: str) -> int:
     if form == "lark":
         if char == "/":
             raise _ScanError("a regular expression: write the characters that it means")
+        if char == "<":
+            raise _ScanError("a special token: write the characters of the answer")
         if char == "%" and not text.startswith("%ignore", at):
             raise _ScanError("a % directive other than %ignore")
     elif char == "[":

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expert_kit.cli.output import note
 from expert_kit.cli.progress import ProgressLine
 from expert_kit.errors import RecipeError
 from expert_kit.names import printable
@@ -104,6 +105,9 @@ def run_suites(
                     report=lambda done, total, task=task: line.update(task, done, total),  # type: ignore[misc]
                 )
                 scores.append(replace(score, experts=label))
+    for score in scores:
+        for warning, rows in score.warnings:
+            note(f"{score.suite}, {printable(score.experts)}: {rows} of {score.total} answers: {printable(warning)}")
     return scores
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from expert_kit.curation import checked_rows, json_lines
-from expert_kit.errors import DataError
+from expert_kit.errors import DataError, GrammarError
 from expert_kit.evaluation.tasks import task
-from expert_kit.inference import ExpertEngine, Experts
+from expert_kit.inference import ExpertEngine, Experts, GenerationResult
 from expert_kit.names import printable
 
 BASE = "base"
 """What reports call the base model alone."""
 ROUTED = "auto"
 """What reports call the router's choice."""
+_OF_A_PROMPT = frozenset({"grammar_prompt_not_followed", "grammar_no_words"})
+"""Errors of a grammar that are those of one prompt."""
 Report = Callable[[int, int], None]
 """Progress: rows done, rows in all."""
 
@@ -65,6 +67,8 @@ class Score:
     cases: tuple[Case, ...] = field(repr=False)
     grammars: tuple[str, ...] = ()
     """Digests of the grammars that answers were held to."""
+    warnings: tuple[tuple[str, int], ...] = ()
+    """What answers warned of, such as a grammar that was not in force, and how many of them did."""
 
     @property
     def accuracy(self) -> float:
@@ -87,6 +91,7 @@ class Score:
         summary = {name: getattr(self, name) for name in ("suite", "experts", "passed", "total", "file_sha256")}
         summary |= {"accuracy": round(self.accuracy, 4), "interval": [round(bound, 4) for bound in self.interval]}
         summary |= {"grammars": list(self.grammars)} if self.grammars else {}
+        summary |= {"warnings": dict(self.warnings)} if self.warnings else {}
         return summary | ({"groups": self.groups()} if any(case.group for case in self.cases) else {})
 
 
@@ -126,12 +131,14 @@ def run_suite(
     order = sorted(range(len(rows)), key=lambda at: len(rows[at]["prompt"]))
     cases: dict[int, Case] = {}
     grammars: set[str] = set()
+    warnings: Counter[str] = Counter()
     options: dict[str, Any] = {"max_new_tokens": suite.max_new_tokens}
     if suite.grammar is not None and isinstance(experts, Path):
         options["grammar"] = suite.grammar
     for batch in _batches(order, batch_size):
         prompts = [rows[at]["prompt"] for at in batch]
-        answers = engine.generate(prompts, [experts] * len(prompts), **options)
+        answers = _answers(engine, prompts, experts, options)
+        warnings.update(warning for answer in answers for warning in set(answer.warnings))
         grammars.update(answer.grammar.digest for answer in answers if answer.grammar is not None)
         for at, answer in zip(batch, answers, strict=True):
             verdict = check(answer.text, rows[at])
@@ -141,7 +148,22 @@ def run_suite(
         if report:
             report(len(cases), len(rows))
     ordered = tuple(cases[at] for at in sorted(cases))
-    return Score(suite.name, _label(experts), sum(case.ok for case in ordered), len(ordered), digest, ordered, tuple(sorted(grammars)))
+    passed, total, label = sum(case.ok for case in ordered), len(ordered), _label(experts)
+    return Score(suite.name, label, passed, total, digest, ordered, tuple(sorted(grammars)), tuple(warnings.most_common()))
+
+
+def _answers(engine: ExpertEngine, prompts: Sequence[str], experts: Experts, options: Mapping[str, Any]) -> list[GenerationResult]:
+    """Those of one batch. A prompt that the suite's grammar cannot be applied to is answered without, as that of an expert would be."""
+    try:
+        return engine.generate(list(prompts), [experts] * len(prompts), **options)
+    except GrammarError as error:
+        if error.code not in _OF_A_PROMPT:
+            raise
+        if len(prompts) > 1:
+            return [answer for prompt in prompts for answer in _answers(engine, [prompt], experts, options)]
+        free = {name: value for name, value in options.items() if name != "grammar"}
+        (answer,) = engine.generate(list(prompts), [experts], **free)
+        return [replace(answer, warnings=(*answer.warnings, f"no grammar is in force: {error.message}"))]
 
 
 def _label(experts: Experts) -> str:

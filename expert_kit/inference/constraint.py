@@ -33,6 +33,8 @@ from expert_kit.names import printable
 
 _KEPT: Final = 64
 """Compiled grammars; one with the words of a prompt is one for each set of words."""
+_CHANCES: Final = 2
+"""Checks that may take too long before a grammar counts as too large."""
 
 
 class Constraint:
@@ -127,7 +129,7 @@ class GrammarCompiler:
         self._vocabulary: Any = None
         self._words: KnownWords | None = None
         self._compiled: OrderedDict[str, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._words_lock = threading.Lock(), threading.Lock()
 
     def hold(self, wanted: GrammarOption, carried: Grammar | None, messages: Sequence[Message]) -> Hold:
         """What holds the answer to a prompt.
@@ -160,9 +162,9 @@ class GrammarCompiler:
                 ``grammar_invalid``; ``grammar_too_large``; ``grammar_no_words``, it wants words of a prompt that has none;
                 ``grammar_prompt_not_followed``, it follows a shorter one.
         """
+        _check(grammar)
+        text = self._completed(grammar, messages)
         with self._lock:
-            _check(grammar)
-            text = self._completed(grammar, messages)
             if text not in self._compiled:
                 self._compiled[text] = self._compile(grammar, text)
             self._compiled.move_to_end(text)
@@ -188,9 +190,10 @@ class GrammarCompiler:
         return with_names(grammar.text, names)
 
     def _known_words(self) -> KnownWords:
-        if self._words is None:
-            self._words = KnownWords(self._base.tokenizer.get_vocab())
-        return self._words
+        with self._words_lock:
+            if self._words is None:
+                self._words = KnownWords(self._base.tokenizer.get_vocab())
+            return self._words
 
     def _compile(self, grammar: Grammar, text: str) -> Any:
         guidance = importlib.import_module("llguidance")
@@ -217,20 +220,28 @@ class GrammarCompiler:
 
 def _check(grammar: Grammar) -> None:
     """In a process of its own: what crashes or never ends does so there."""
-    problem = _problem(grammar.text)
-    if problem is None:
+    if _stopped.get(grammar.text, 0) >= _CHANCES:
         raise _too_large(grammar.origin)
+    try:
+        problem = _problem(grammar.text)
+    except ArchiveError as error:
+        if len(_stopped) >= _KEPT:
+            _stopped.clear()
+        _stopped[grammar.text] = _stopped.get(grammar.text, 0) + 1
+        raise _too_large(grammar.origin) from error
+    except OSError as error:
+        raise GrammarError(
+            f"the grammar of {grammar.origin} could not be checked: {error.strerror}",
+            hint="is there memory and room for temporary files left? try again",
+            code="grammar_unavailable",
+        ) from error
     if problem:
         raise _invalid(grammar, problem)
 
 
-@lru_cache(maxsize=_KEPT)
-def _problem(text: str) -> str | None:
-    """None if it took too long to see; kept like any other answer."""
-    try:
-        return compile_problem(text)
-    except ArchiveError:
-        return None
+_problem = lru_cache(maxsize=_KEPT)(compile_problem)
+_stopped: dict[str, int] = {}
+"""Grammar -> how often its check took too long, which a busy machine may be the reason of."""
 
 
 def _too_large(what: str) -> GrammarError:

@@ -20,7 +20,7 @@ OF_EXPERT: Final = "expert"
 """Stands for the grammar that the chosen expert carries. No grammar is this word: rules have colons."""
 
 _WORD: Final = re.compile(r"(?<!\w)[A-Za-z_][A-Za-z0-9_]*+(?!\w)")
-_MARK: Final = re.compile(r"(?<!\w)(?P<head>[A-Za-z_][A-Za-z0-9_]*+)[ \t]*\(|(?P<open>\()|(?P<close>\))|(?P<comma>,)")
+_MARK: Final = re.compile(r"""(?<!\w)["`\[]?(?P<head>[A-Za-z_][A-Za-z0-9_]*+)["`\]]?[ \t]*\(|(?P<open>\()|(?P<close>\))|(?P<comma>,)""")
 _FIRST: Final = re.compile(r"""\s*(?:["`\[](?P<quoted>[A-Za-z_][A-Za-z0-9_]*+)["`\]]|(?P<bare>[A-Za-z_][A-Za-z0-9_]*+)(?!\w))""")
 _NOTE: Final = re.compile(r"\([^()\n]*\)")
 """In a line of items, what is said of one: ``keeper_id (references keepers)``."""
@@ -31,6 +31,9 @@ _CHUNK: Final = re.compile(rf"\w{{1,{MAX_CHUNK}}}|\s{{1,{MAX_CHUNK}}}|[^\w\s]")
 _NUMBER: Final = re.compile(
     rf"(?<![0-9])(?<![0-9]\.)(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,{MAX_WORD}}})(?:\.[0-9]{{1,{MAX_WORD}}})?(?![0-9])"
 )
+_DOT: Final = re.compile(r"(?<![\w.])\.\Z")
+_THOUSAND: Final = 3
+"""Digits between commas."""
 _LEAST_ITEMS: Final = 2
 """A list has two items; ``year (integer)`` is none."""
 
@@ -87,7 +90,7 @@ def grammar_of(origin: str, data: bytes) -> Grammar:
         raise GrammarError(f"the grammar of {origin} is larger than {MAX_SIZE} bytes", code="grammar_too_large")
     problem = text_problem(data)
     if problem:
-        raise GrammarError(f"the grammar of {origin} {problem}", hint="write it as UTF-8 text")
+        raise GrammarError(f"the grammar of {origin} {problem}", hint="write it as UTF-8 text, with line feeds alone at the ends of lines")
     return Grammar(origin, data.decode("utf-8"))
 
 
@@ -107,10 +110,19 @@ def _numbers(text: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for match in _NUMBER.finditer(text):
         number = re.sub("^0+(?=[0-9])", "", match[0].replace(",", ""))
-        found |= dict.fromkeys((number, re.sub(r"\.?0+$", "", number) if "." in number else number))
+        found |= dict.fromkeys((number, re.sub(r"\.?0+$", "", number) if "." in number else number, *_other_readings(match)))
         if len(found) >= MAX_WORDS:
             break
     return tuple(found)[:MAX_WORDS]
+
+
+def _other_readings(match: re.Match[str]) -> Iterator[str]:
+    """``.5`` is a half as well as five; ``100,200`` may be two numbers."""
+    if _DOT.search(match.string, max(0, match.start() - 2), match.start()):
+        yield f"0.{match[0]}"
+    first, *others = match[0].split(",")
+    if others and len(first) == _THOUSAND:
+        yield from (re.sub("^0+(?=[0-9])", "", part) for part in (first, *others))
 
 
 def _words(texts: Sequence[str]) -> tuple[str, ...]:

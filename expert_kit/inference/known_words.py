@@ -14,7 +14,8 @@ from typing import Final
 from expert_kit.archive.grammar_near import slips_of, words_with_slips
 from expert_kit.slips import WordList, slips_between
 
-_SPACES: Final = ("\u0120", "\u2581")
+_WHOLE: Final = "\u2581"
+_SPACES: Final = ("\u0120", _WHOLE)
 """What a token begins with that begins a word: of byte pairs as GPT-2 writes them, and of SentencePiece."""
 _LETTERS: Final = frozenset("ai")
 """Words of one letter."""
@@ -35,7 +36,8 @@ class KnownWords:
             vocabulary: token -> number; smaller numbers are commoner tokens, as in vocabularies of byte pairs.
         """
         tokens = sorted(vocabulary, key=vocabulary.__getitem__)
-        words = (token[1:].lower() for token in tokens if token.startswith(_SPACES))
+        # Of byte pairs only the letters of ASCII are written as themselves.
+        words = (token[1:].lower() for token in tokens if token.startswith(_SPACES) and (token[0] == _WHOLE or token[1:].isascii()))
         known = tuple(dict.fromkeys(word for word in words if len(word) > 1 and word.isalpha()))
         self.known = frozenset(known)
         self._endings = frozenset(token for token in tokens if token.startswith("'") and token[1:].isalpha())

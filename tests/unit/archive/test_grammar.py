@@ -51,6 +51,7 @@ BAD = {
     "rule without a name": ("gbnf", '::= "x"', "behind the name"),
     "text as a name": ("lark", '"x": "y"', "behind the name"),
     "import": ("lark", '%import common.WORD\na: "x"', "directive"),
+    "special token by its number": ("lark", 'a: <[1]> "x"', "special token"),
     "regular expression": ("lark", "a: /(a+)+$/", "regular expression"),
 }
 

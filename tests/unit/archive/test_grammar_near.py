@@ -96,6 +96,12 @@ def test_every_run_of_words_can_be_copied(words, gaps, data):
         ('Fix: "Helo," he said.', '"Hello," he said.'),
         ("tehre are $200 leftt", "There are $200 left"),
         ("all $200 leftt", "$200 left"),
+        ("Dogs' tails wag, and the dog's tail is long.", "Dogs' tails wag, and the dog's tail is long."),
+        ("Parents' evenig is on Monday, ask the parent's friends.", "Parents' evening is on Monday, ask the parent's friends."),
+        ("well- I think it is well-known.", "well- I think it is well-known."),
+        ("Workers' rights: a worker's right.", "Workers' rights: a worker's right."),
+        ("Girls\u2019 shoes and a girl\u2019s hat.", "Girls\u2019 shoes and a girl\u2019s hat."),
+        ("teh\x7f cat", "the\x7f cat"),
     ],
 )
 def test_what_a_correction_may_be(text, answer):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_the_answers_are_those_of_the_experts_asked_for(engine, suite, tmp_path,
     assert [case.answer for case in with_adapter.cases] != [case.answer for case in bare.cases]
     expected = engine.generate(with_adapter.cases[1].prompt, adapter, max_new_tokens=3).text
     assert with_adapter.cases[1].answer == expected
+
+
+def test_a_row_that_the_grammar_cannot_be_applied_to_is_answered_without_and_counted(engine, suite, tmp_path, tiny_folder):
+    prompts = ["teh cat", "2 \u00d7 3", "4 \u00d7 5"]
+    suite.path.write_text("".join(json.dumps({"prompt": prompt, "completion": "x", "least": 0}) + "\n" for prompt in prompts))
+    grammar = tmp_path / "near.lark"
+    grammar.write_text("start: prompt_near\n")
+    adapter = write_adapter(tmp_path / "adapter", tiny_folder)
+    score = run_suite(engine, replace(suite, grammar=grammar), adapter)
+    ((warning, rows),) = score.warnings
+    assert (score.total, rows, len(score.grammars)) == (3, 2, 1)
+    assert "cannot follow" in warning
+    assert score.to_json()["warnings"] == {warning: 2}
+    assert run_suite(engine, suite, adapter).to_json().keys() & {"warnings", "grammars"} == set()
 
 
 def test_a_limit_takes_the_first_rows(engine, suite):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from expert_kit.errors import GrammarError, UsageError
-from expert_kit.inference import ExpertEngine, SamplingOptions
+from expert_kit.errors import ArchiveError, GrammarError, UsageError
+from expert_kit.inference import ExpertEngine, SamplingOptions, constraint
 from expert_kit.inference.constraint import GrammarCompiler
 from expert_kit.inference.grammar import Grammar, prompt_names, read_grammar
 from expert_kit.inference.sampling import Sampler
@@ -103,6 +103,7 @@ def words_of(messages: list[dict[str, str]]) -> tuple[str, ...]:
         ("- films: title , year;\nQuestion: which titles, please?", "films.title films.year"),
         ("CREATE TABLE films (\n  id INT,\n  `made by` INT,\n  cost DECIMAL(10, 2)\n)", "films.id films.cost"),
         ('a ("x" INT, [y] INT, b(p, q))', "b.p b.q a.x a.y a.b"),
+        ('CREATE TABLE "films" (id INT, year INT);\nCREATE TABLE [makers](id INT, name TEXT)', "films.id films.year makers.id makers.name"),
         ("films with title and year (integer)", ""),
         ("(a, b) f(1, 2) f(a b c) f(, ,)", ""),
         ("f(a, b", ""),
@@ -127,6 +128,9 @@ def test_lists_without_end_are_read_in_time():
         ("0 00 0.5 1.00 ٣ " + "9" * 18, "0 0.5 1.00 1 " + "9" * 18),
         ("52.5200065912 " + "9" * 65, "52.5200065912"),
         ("none", ""),
+        ("scores: 100,200,300 and 1,877", "100200300 100 200 300 1877"),
+        ("a .5 share, 3.5 and x.7", "5 0.5 3.5 7"),
+        ("101,002.50", "101002.50 101002.5 101 2.50"),
     ],
 )
 def test_numbers_of_a_prompt(prompt: str, numbers: str):
@@ -268,6 +272,8 @@ def test_a_file_is_read_and_named(engine, tmp_path: Path):
         ('a: "b"', "grammar_invalid", "no start rule"),
         ('start: PROMPT_WORD\nPROMPT_WORD: "x"', "grammar_invalid", "not to be defined"),
         ('start: <|im_end|> "a"', "grammar_invalid", "special token"),
+        ('start: <[2]> "a"', "grammar_invalid", "special token"),
+        ('start: "a" <[*]> // "', "grammar_invalid", "special token"),
         ('{"grammars": []}', "grammar_invalid", "grammar of text"),
         ("start: " + "(" * 20_000 + '"a"' + ")" * 20_000, "grammar_invalid", "nested"),
         ('start: "a"{1000000}', "grammar_invalid", "Too many items"),
@@ -325,6 +331,36 @@ def test_an_experts_grammar_that_fails_within_an_answer_is_given_up_and_a_warnin
     with pytest.raises(GrammarError) as caught:
         go_on()
     assert caught.value.code == "grammar_too_large"
+
+
+def test_what_stands_in_literals_and_comments_is_text(engine):
+    plain = '// unlike PROMPT_WORD and PROMPT_PAIR: these are letters\nstart: "PROMPT_WORD: <b> prompt_near"'
+    assert engine.generate("?", None, grammar=plain, max_new_tokens=64).text == "PROMPT_WORD: <b> prompt_near"
+
+
+def test_a_check_that_took_too_long_once_is_made_again(tiny, monkeypatch):
+    calls = []
+
+    def slow_once(text: str) -> str:
+        calls.append(text)
+        if len(calls) == 1:
+            raise ArchiveError("took too long", code="parser_stopped")
+        return ""
+
+    monkeypatch.setattr(constraint, "_problem", slow_once)
+    compiler, grammar = GrammarCompiler(tiny, [2]), Grammar("acme/a", 'start: "slow once"')
+    assert "more time or memory" in compiler.hold("expert", grammar, ask("hi")).warnings[0]
+    assert compiler.hold("expert", grammar, ask("hi")).warnings == ()
+
+
+def test_a_check_that_cannot_start_is_a_typed_error(tiny, monkeypatch):
+    def no_process(text: str) -> str:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(constraint, "_problem", no_process)
+    with pytest.raises(GrammarError, match="temporarily unavailable") as caught:
+        GrammarCompiler(tiny, [2]).constraint(Grammar("text", 'start: "x y"'), ask("hi"))
+    assert caught.value.code == "grammar_unavailable"
 
 
 def test_a_grammar_that_would_crash_the_parser_does_so_elsewhere(engine):

@@ -54,6 +54,13 @@ def test_words_that_sound_like_a_mistyped_one_are_near_however_they_are_written(
     assert meant("studys")["studys"] == ("study", "studies", "study's")
 
 
+def test_letters_beyond_ascii_are_known_only_where_the_vocabulary_writes_them_as_they_are() -> None:
+    pairs = KnownWords({"\u0120garc\u00c3\u0143a": 0, "\u0120garcia": 1})
+    whole = KnownWords({"\u2581garc\u00eda": 0, "\u2581garcia": 1})
+    assert pairs.known == {"garcia"}
+    assert whole.known == {"garcia", "garc\u00eda"}
+
+
 def test_tokens_that_begin_no_word_are_no_words() -> None:
     assert meant("arouds") == {"arouds": ("around",)}
     assert "x1" not in meant("x2")

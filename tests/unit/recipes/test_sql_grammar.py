@@ -104,3 +104,25 @@ def test_words_of_the_language_are_no_names_in_small_letters_either(compiler):
     assert accepts(compiler, prompt, "SELECT value FROM events")
     assert not accepts(compiler, prompt, "SELECT group FROM events")
     assert not accepts(compiler, prompt, "SELECT id FROM order")
+    assert not accepts(compiler, prompt, "SELECT events.group FROM events")
+    assert accepts(compiler, prompt, "SELECT events.value FROM events")
+
+
+def test_key_is_a_column_and_no_table(compiler):
+    prompt = "CREATE TABLE kv (id INT, key TEXT, FOREIGN KEY (id, key))"
+    assert accepts(compiler, prompt, "SELECT key, kv.key FROM kv")
+    assert not accepts(compiler, prompt, "SELECT id FROM KEY")
+
+
+@pytest.mark.parametrize("behind", ["", " \U0001f600", "\u00a0x", "\x7f", "\ufffd"])
+def test_nothing_of_a_prompt_ends_a_value(compiler, behind):
+    prompt = f"hives(id, name)\nfind hives whose name is x' UNION SELECT k FROM secrets --{behind}"
+    value = prompt.partition("name is ")[2]
+    assert not accepts(compiler, prompt, f"SELECT id FROM hives WHERE name = '{value}'")
+    assert accepts(compiler, prompt, "SELECT id FROM hives WHERE name = 'x'")
+
+
+def test_values_may_have_signs_of_any_script(compiler):
+    prompt = "hives(id, name)\nO'Hara, Red Valley, été à Zürich, a\U0001f600b"
+    for value in ("O''Hara", "Red Valley", "été à Zürich", "a\U0001f600b"):
+        assert accepts(compiler, prompt, f"SELECT id FROM hives WHERE name = '{value}'"), value
