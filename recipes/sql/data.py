@@ -2,8 +2,9 @@
 
     python recipes/sql/data.py --out recipes/sql/data --seed 0
 
-Writes train.jsonl, validation.jsonl and test.jsonl. The three splits share no schema, no table, no value list and no question
-phrasing. Every gold query has been run on a small database and gives a result that depends on the question.
+Writes train.jsonl, further.jsonl (for further.yaml), validation.jsonl and test.jsonl. Training, validation and test share no schema, no
+table, no value list and no question phrasing. Every gold query has been run on a small database and gives a result that depends on the
+question.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sql_schemas import Column, Entry, Instance, Table, connect, instantiate, li
 from expert_kit.recipe_data import run_data_script
 
 POOLS = Path(__file__).resolve().parent / "pools"
-SIZES = {"train": 20000, "validation": 200, "test": 400}
+SIZES = {"train": 20000, "further": 5600, "validation": 200, "test": 400}
 GROUP = 4
 """Training questions in a row over one schema, which a batch then computes once."""
 MAX_PROMPT = 620
@@ -197,8 +198,8 @@ def draw(entry: Entry, rng: random.Random, *, held: bool) -> tuple[Instance, lis
 def split_rows(split: str, size: int, seed: int) -> list[dict[str, str]]:
     """All rows of one split; deterministic for a seed."""
     rng = random.Random(f"sql/{split}/{seed}")
-    held = split != "train"
-    pool = load_pool(POOLS / f"{split}.txt")
+    held = split in {"validation", "test"}
+    pool = load_pool(POOLS / f"{split if held else 'train'}.txt")
     rows: list[dict[str, str]] = []
     seen: set[str] = set()
     turn = 0

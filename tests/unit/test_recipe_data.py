@@ -19,8 +19,9 @@ def test_each_split_becomes_a_file_of_its_size(tmp_path: Path) -> None:
 
 
 def test_only_the_training_rows_can_be_more_or_fewer(tmp_path: Path) -> None:
-    run_data_script("About.", {"train": 5, "test": 2}, rows, ["--out", str(tmp_path), "--train-rows", "1"])
-    assert [len((tmp_path / f"{split}.jsonl").read_text().splitlines()) for split in ("train", "test")] == [1, 2]
+    sizes = {"train": 5, "further": 4, "wordings": 2, "test": 6}
+    run_data_script("About.", sizes, rows, ["--out", str(tmp_path), "--train-rows", "3"])
+    assert [len((tmp_path / f"{split}.jsonl").read_text().splitlines()) for split in sizes] == [3, 3, 2, 6]
 
 
 def test_rows_that_cannot_be_made_leave_no_folder(tmp_path: Path) -> None:

@@ -72,14 +72,14 @@ def test_roles_of_the_further_rows_are_no_keys_of_the_test(modules: dict[str, Mo
 
 def test_further_rows_name_a_role_beside_its_value_in_any_order(rows: Rows) -> None:
     found = [row for row in rows["further"] if row["kind"] == "roles"]
-    assert len(found) > 800
+    assert 10 * len(found) > len(rows["further"])
     turned = 0
     for row in found:
         answer = json.loads(row["completion"])
         assert all(isinstance(value, (str, int)) for value in answer.values())
         places = [row["prompt"].rindex(str(value)) for value in answer.values()]
         turned += places != sorted(places)
-    assert 0.25 * len(found) < turned < 0.6 * len(found)
+    assert 0.25 * len(found) < turned < 0.7 * len(found)
 
 
 def test_every_field_of_a_pool_is_told_by_some_text_and_has_its_own_keys(modules: dict[str, ModuleType]) -> None:

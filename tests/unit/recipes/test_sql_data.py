@@ -41,10 +41,21 @@ def test_prompts_are_short(rows: Rows) -> None:
 
 
 def test_no_prompt_or_question_is_in_two_splits(rows: Rows) -> None:
-    trained = {row["prompt"] for row in rows["train"]}
+    trained = {row["prompt"] for split in ("train", "further") for row in rows[split]}
     validated, tested = ({row["question"].lower() for row in rows[split]} for split in ("validation", "test"))
     assert not trained & {row["prompt"] for split in ("validation", "test") for row in rows[split]}
     assert not validated & tested
+
+
+def test_further_rows_are_over_schemas_of_training(schemas: ModuleType, rows: Rows) -> None:
+    held = {
+        table.name
+        for split in ("validation", "test")
+        for entry in schemas.load_pool(RECIPE / "pools" / f"{split}.txt")
+        for table in entry.tables
+    }
+    assert not [row["id"] for row in rows["further"] for name in held if f" {name}(" in row["prompt"] or f" {name} (" in row["prompt"]]
+    assert all("setup" not in row for row in rows["further"])
 
 
 def test_pools_share_no_table_and_no_name_of_a_row(schemas: ModuleType) -> None:
