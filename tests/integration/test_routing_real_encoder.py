@@ -89,7 +89,7 @@ def test_no_kind_of_general_prompt_is_taken_in_general(policy: RoutingPolicy, ki
 def test_the_prompts_are_not_examples() -> None:
     examples = {text for name in ("sql", "calculus") for split in ("fit", "validate") for text in _examples(name, split)}
     assert not examples & {row["text"] for row in PROMPTS}
-    assert len(examples) == 269
+    assert len(examples) >= 300
 
 
 def test_a_vector_does_not_depend_on_its_companions(encoder: SentenceTransformerEncoder) -> None:

@@ -130,7 +130,7 @@ def test_the_folder_may_be_named_by_the_environment_and_the_rows_are_the_same(wr
 
 
 def test_further_rows_ask_for_training_lines_in_training_words(written, pages, tmp_path):
-    done = run(tmp_path, "--data", pages)
+    done = run(tmp_path, "--data", pages, "--train-rows", "2000")
     assert done.returncode == 0, done.stderr
     further = [json.loads(line) for line in (tmp_path / "further.jsonl").read_text().splitlines()]
     assert {row["kind"] for row in further} >= {row["kind"] for row in written["train"]}

@@ -10,6 +10,7 @@ import pytest
 
 from expert_kit.archive.grammar import check_grammar
 from expert_kit.inference.constraint import GrammarCompiler
+from expert_kit.inference.known_words import KnownWords
 from tests.support.grammars import accepts
 
 ROOT = Path(__file__).parents[3]
@@ -43,3 +44,13 @@ def test_another_word_is_outside(compiler):
     assert accepts(compiler, GRAMMAR, prompt, "The libary has pictures of a libary.")
     for other in ("The building has pictures of a library.", "The library has photographs of a library.", "Here you are: The library"):
         assert not accepts(compiler, GRAMMAR, prompt, other)
+
+
+def test_a_changed_word_is_one_that_the_base_knows(compiler, tiny):
+    prompt, right, wrong = "Fix this: I went aroudn the libary.", "I went around the library.", "I went nearoudn the library."
+    assert accepts(compiler, GRAMMAR, prompt, wrong), "this vocabulary has no words: any is near"
+    knowing = GrammarCompiler(tiny, [tiny.tokenizer.eos_token_id])
+    knowing._words = KnownWords({f"\u0120{word}": at for at, word in enumerate(("i", "went", "the", "around", "near", "library"))})
+    assert accepts(knowing, GRAMMAR, prompt, right)
+    assert accepts(knowing, GRAMMAR, prompt, "I went aroudn the libary.")
+    assert not accepts(knowing, GRAMMAR, prompt, wrong)
